@@ -1,0 +1,100 @@
+"""The affine layer, the only node with parameters, and how its weights start."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.random import randn
+
+from nncore.node import Node
+from nncore.types import Array, RandomSource
+
+
+def kaiming_init(output_size: int, input_size: int, *, rng: RandomSource | None = None) -> Array:
+    """Draw weights of N(0, 2 / input_size), which keeps variance through ReLU layers.
+
+    Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10.
+
+    Args:
+        output_size: Rows.
+        input_size: Columns, the fan-in.
+        rng: Where to draw from; numpy's global generator when None.
+
+    Returns:
+        A float64 array of shape `(output_size, input_size)`.
+    """
+    source: RandomSource = np.random if rng is None else rng
+    weights: Array = source.standard_normal((output_size, input_size))
+    weights *= np.sqrt(2 / input_size)
+    return weights
+
+
+class LinearLayer(Node):
+    """The affine map `w @ x + b`.
+
+    Args:
+        input_size: Features in.
+        output_size: Features out.
+        bias: Whether there is a `b`.
+        init_func: Called as `init_func(rows, columns)`, first for `w`, then for `b`.
+
+    Attributes:
+        w: Weight, `(output_size, input_size)`.
+        b: Bias, `(output_size, 1)`, or None.
+        needs_input_grad: Set it to False on a network's first layer to spare the product that
+            gives the gradient with respect to the data; `input_grad` is None then.
+    """
+
+    parameter_names: ClassVar = {"weight": "w", "bias": "b"}
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        bias: bool = False,
+        init_func: Callable[[int, int], Array] = randn,
+    ) -> None:
+        super().__init__()
+        self.w = init_func(output_size, input_size)
+        self.b = init_func(output_size, 1) if bias else None
+        self.needs_input_grad = True
+
+    def kaiming_init(self, rng: RandomSource | None = None) -> None:
+        """Redraw `w` by `kaiming_init` and zero `b`, both in place."""
+        output_size, input_size = self.w.shape
+        self.w[...] = kaiming_init(output_size, input_size, rng=rng)
+        if self.b is not None:
+            self.b[...] = 0
+
+    def apply(self, x: Array) -> Array:
+        """Map `(input_size, batch)` to `(output_size, batch)`."""
+        ans: Array = self.w @ x
+        if self.b is not None:
+            ans += self.b
+        return ans
+
+    def backwards(self, g: Any = 1) -> list[Array]:
+        """Differentiate `w @ x + b`: dL/dx = w.T @ g, dL/dw = g @ x.T, dL/db = g summed over batch.
+
+        Source: Goodfellow et al. 2016, "Deep Learning", section 6.5.6.
+
+        Args:
+            g: Upstream gradient, `(output_size, batch)`.
+
+        Returns:
+            `[dL/dw]`, or `[dL/dw, dL/db]` with a bias, shaped like `parameters`.
+        """
+        self.input_grad = self.w.T @ g if self.needs_input_grad else None
+        w_grad = g @ self.x.T
+        return [w_grad] if self.b is None else [w_grad, g.sum(axis=1, keepdims=True)]
+
+    def state_dict(self) -> dict[str, Array]:
+        """Name the parameters as `torch.nn.Linear` does: weight `(out, in)`, bias `(out,)`."""
+        state = {"weight": self.w}
+        if self.b is not None:
+            state["bias"] = self.b[:, 0]
+        return state
+
+    def __repr__(self) -> str:
+        output_size, input_size = self.w.shape
+        return f"LinearLayer({input_size}, {output_size}, bias={self.b is not None})"

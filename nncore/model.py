@@ -1,0 +1,170 @@
+"""The fully connected network: layers in a row, one pass that records and one that does not."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nncore.activations import ReLU, Softmax
+from nncore.graph import make_sequential
+from nncore.linear import LinearLayer
+from nncore.losses import ClassificationLoss, NLLLoss
+from nncore.node import Node
+from nncore.types import Array, RandomSource
+
+
+class FCModel:
+    """A classifier of linear layers with ReLU between them, softmax after the last.
+
+    Args:
+        input_shape: The shape of one image, or its number of pixels.
+        hidden_sizes: The width of each hidden layer, first to last; may be empty.
+        num_classes: How many classes.
+        loss: `NLLLoss` by default, and then `forward` gives probabilities, as in the notebook. With
+            a loss that takes logits, `SoftmaxCrossEntropy`, `forward` gives logits.
+        rng: Where the weights are drawn from (`kaiming_init`); numpy's global generator when None.
+        dtype: Of parameters, activations and gradients.
+
+    Attributes:
+        layers: The nodes in forward order. Those before the softmax have the numbers that the same
+            layers have in a `torch.nn.Sequential`.
+        softmax: The node that turns logits into probabilities.
+        loss: The node that ends the graph.
+        topsorted: The loss and the layers in the order of `back_propagate`.
+
+    Raises:
+        ValueError: A size is less than 1.
+    """
+
+    def __init__(
+        self,
+        input_shape: int | Sequence[int] = 784,
+        hidden_sizes: Sequence[int] = (512, 256),
+        num_classes: int = 10,
+        *,
+        loss: ClassificationLoss | None = None,
+        rng: RandomSource | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.input_shape = (
+            (input_shape,) if isinstance(input_shape, int) else tuple(map(int, input_shape))
+        )
+        self.layer_sizes = (math.prod(self.input_shape), *hidden_sizes, num_classes)
+        if min(*self.input_shape, *self.layer_sizes) < 1:
+            raise ValueError(
+                f"expected sizes of 1 or more, got {self.input_shape} for the input "
+                f"and {self.layer_sizes} for the layers"
+            )
+        self.dtype = np.dtype(dtype)
+
+        self._hidden_and_logits: list[Node] = []
+        for input_size, output_size in pairwise(self.layer_sizes):
+            if self._hidden_and_logits:
+                self._hidden_and_logits.append(ReLU())
+            layer = LinearLayer(input_size, output_size, bias=True, init_func=self._zeros)
+            layer.kaiming_init(rng)
+            self._hidden_and_logits.append(layer)
+
+        self.softmax = Softmax()
+        self.loss = NLLLoss() if loss is None else loss
+        head: list[Node] = [] if self.loss.takes_logits else [self.softmax]
+        self.layers = self._hidden_and_logits + head
+        self.topsorted = make_sequential([*self.layers, self.loss])
+
+    def _zeros(self, rows: int, columns: int) -> Array:
+        return np.zeros((rows, columns), self.dtype)
+
+    def forward(self, x: Array) -> Array:
+        """Run the layers and record every step, for training.
+
+        Args:
+            x: Floats, `(batch, *input_shape)` or `(batch, pixels)`, pixels / 255 in [0, 1].
+
+        Returns:
+            `(classes, batch)`: what `loss` takes, probabilities or logits.
+
+        Raises:
+            TypeError: The images are not floats.
+            ValueError: The images have another number of pixels.
+        """
+        x = self._columns(x)
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def apply(self, images: Array) -> Array:
+        """Compute what `forward` computes, and record nothing."""
+        x = self._columns(images)
+        for layer in self.layers:
+            x = layer.apply(x)
+        return x
+
+    def predict(self, images: Array) -> Array:
+        """Compute probabilities and record nothing: safe in any number of threads at once.
+
+        Args:
+            images: As for `forward`.
+
+        Returns:
+            Probabilities, `(classes, batch)`, in the model's dtype.
+
+        Raises:
+            TypeError: The images are not floats.
+            ValueError: The images have another number of pixels.
+        """
+        answer = self.apply(images)
+        if self.loss.takes_logits:
+            answer = self.softmax.apply(answer)
+        return answer
+
+    def _columns(self, images: Array) -> Array:
+        """Lay the images out as the network's input: one column an image, in the model's dtype."""
+        if not np.issubdtype(images.dtype, np.floating):
+            raise TypeError(
+                f"expected pixels / 255 as floats, got {images.dtype}: "
+                "scale_pixels makes them of grey levels"
+            )
+        pixels = self.layer_sizes[0]
+        if images.ndim < 2 or math.prod(images.shape[1:]) != pixels:
+            raise ValueError(
+                f"expected images of {pixels} pixels, shape (batch, {pixels}) or "
+                f"(batch, *{self.input_shape}), got shape {images.shape}"
+            )
+        return images.reshape(len(images), pixels).T.astype(self.dtype, copy=False)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Name the parameters as the `torch.nn.Sequential` of the same layers does.
+
+        Returns:
+            "0.weight" `(out, in)`, "0.bias" `(out,)`, "2.weight" and so on: views, not copies.
+        """
+        return {
+            f"{number}.{name}": value
+            for number, layer in enumerate(self.layers)
+            if isinstance(layer, LinearLayer)
+            for name, value in layer.state_dict().items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copy parameters in, all of them or, where something is wrong, none.
+
+        Raises:
+            ValueError: A tensor is missing, unknown, or of another shape or dtype.
+        """
+        own = self.state_dict()
+        if own.keys() != state.keys():
+            raise ValueError(f"expected the tensors {sorted(own)}, got {sorted(state)}")
+        for name, value in own.items():
+            got = state[name]
+            if (got.shape, got.dtype) != (value.shape, value.dtype):
+                raise ValueError(
+                    f"expected {name} to be {value.dtype} {value.shape}, "
+                    f"got {got.dtype} {got.shape}"
+                )
+        for name, value in own.items():
+            value[...] = state[name]
+
+    def __repr__(self) -> str:
+        return f"FCModel({'-'.join(map(str, self.layer_sizes))}, {self.dtype})"
