@@ -13,6 +13,13 @@ from nncore.losses import MSE, ClassificationLoss, Loss, NLLLoss, SoftmaxCrossEn
 from nncore.model import FCModel
 from nncore.node import Node
 from nncore.optimizers import SGD, Adam, Optimizer
+from nncore.repository import (
+    DamagedVersionError,
+    ModelRepository,
+    PublishedModel,
+    RepositoryError,
+    VersionNotFoundError,
+)
 from nncore.training import (
     EpochResult,
     Evaluation,
@@ -28,6 +35,7 @@ __all__ = [
     "SGD",
     "Adam",
     "ClassificationLoss",
+    "DamagedVersionError",
     "Dataset",
     "EpochResult",
     "Evaluation",
@@ -35,12 +43,16 @@ __all__ = [
     "Gradients",
     "LinearLayer",
     "Loss",
+    "ModelRepository",
     "NLLLoss",
     "Node",
     "Optimizer",
+    "PublishedModel",
     "ReLU",
+    "RepositoryError",
     "Softmax",
     "SoftmaxCrossEntropy",
+    "VersionNotFoundError",
     "back_propagate",
     "evaluate",
     "get_accuracy",

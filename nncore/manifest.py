@@ -1,0 +1,128 @@
+"""What a published version says of itself: the file `model.json`."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An image and the answer that the network must give to it.
+
+    Attributes:
+        pixels: Grey levels 0..255, one a pixel.
+        probabilities: One a class.
+    """
+
+    pixels: list[int]
+    probabilities: list[float]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A version's signature, its weights' digest, its probes, and where it comes from.
+
+    Attributes:
+        name: The model's name.
+        version: The version's number, 1 or more.
+        layers: The width of every layer, from the pixels of an image to the classes.
+        input_shape: The shape of one image.
+        labels: The name of each class, in the order of the probabilities.
+        sha256: Of the weights file, in hexadecimal.
+        probes: Checked whenever the version is loaded.
+        provenance: The other members, for people: metrics, data set, recipe, libraries, creation.
+    """
+
+    name: str
+    version: int
+    layers: list[int]
+    input_shape: list[int]
+    labels: list[str]
+    sha256: str
+    probes: list[Probe]
+    provenance: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """Write the text of `model.json`, a line a member."""
+        document = {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "version": self.version,
+            "layers": self.layers,
+            "input": {"shape": self.input_shape, "dtype": "float32", "range": [0, 1]},
+            "labels": self.labels,
+            "sha256": self.sha256,
+            "probes": [vars(probe) for probe in self.probes],
+            **self.provenance,
+        }
+        members = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items())
+        return "{\n" + ",\n".join(members) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read the text of `model.json`.
+
+        Raises:
+            ValueError: It is no JSON, of another format version, or a member is missing or wrong.
+        """
+        try:
+            document = json.loads(text)
+        except RecursionError:
+            raise ValueError("expected JSON, got brackets nested too deep") from None
+        if (found := _member({"document": document}, "document", dict).get("format_version")) != (
+            FORMAT_VERSION
+        ):
+            raise ValueError(f"expected format_version {FORMAT_VERSION}, got {found!r}")
+        manifest = cls(
+            name=_member(document, "name", str),
+            version=_member(document, "version", int),
+            layers=_list(document, "layers", int),
+            input_shape=_list(_member(document, "input", dict), "shape", int),
+            labels=_list(document, "labels", str),
+            sha256=_member(document, "sha256", str),
+            probes=[
+                Probe(_list(probe, "pixels", int), _list(probe, "probabilities", int, float))
+                for probe in _list(document, "probes", dict)
+            ],
+            provenance={name: document[name] for name in document if name not in _SIGNATURE},
+        )
+        manifest._check_sizes()
+        return manifest
+
+    def _check_sizes(self) -> None:
+        if len(self.layers) < 2 or not self.input_shape or min(self.layers + self.input_shape) < 1:
+            raise ValueError(
+                f"expected sizes of 1 or more and two layers at least, got layers {self.layers} "
+                f"and input shape {self.input_shape}"
+            )
+        pixels, classes = self.layers[0], self.layers[-1]
+        if math.prod(self.input_shape) != pixels or len(self.labels) != classes:
+            raise ValueError(
+                f"expected layers {self.layers} to begin with the pixels of {self.input_shape} "
+                f"and to end with the {len(self.labels)} labels"
+            )
+        for probe in self.probes:
+            got = len(probe.pixels), len(probe.probabilities)
+            if got != (pixels, classes):
+                raise ValueError(
+                    f"expected probes of {pixels} pixels and {classes} probabilities, got {got}"
+                )
+
+
+_SIGNATURE = {"format_version", "name", "version", "layers", "input", "labels", "sha256", "probes"}
+
+
+def _member(document: Mapping[str, Any], name: str, *kinds: type) -> Any:
+    value = document.get(name)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"expected {name} to be {expected}, got {value!r:.50}")
+    return value
+
+
+def _list(document: Mapping[str, Any], name: str, *kinds: type) -> list[Any]:
+    return [_member({name: item}, name, *kinds) for item in _member(document, name, list)]

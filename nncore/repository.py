@@ -1,0 +1,290 @@
+"""The model repository: published versions on disk, where the trainer and the service meet.
+
+`<root>/<name>/<version>/` holds `model.safetensors`, `model.json` and `report/`. A version appears
+whole, by a rename, and never changes.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from nncore.encoding import scale_pixels
+from nncore.manifest import Manifest, Probe
+from nncore.model import FCModel
+from nncore.types import Array
+
+WEIGHTS_FILE = "model.safetensors"
+MANIFEST_FILE = "model.json"
+REPORT_FOLDER = "report"
+# Kernels of another processor may round differently; a wrong network is off by far more.
+PROBE_TOLERANCE = 1e-4
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_UNFINISHED = ".publishing"
+_LARGEST_HEADER = 1 << 20
+
+
+class RepositoryError(Exception):
+    """Something is wrong with a repository; the message says what in one line."""
+
+
+class VersionNotFoundError(RepositoryError):
+    """There is no such model or version."""
+
+
+class DamagedVersionError(RepositoryError):
+    """A version's files are not what its publisher wrote."""
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A version that has been loaded and verified."""
+
+    manifest: Manifest
+    model: FCModel
+
+
+class ModelRepository:
+    """The versions of any number of models under one folder.
+
+    Args:
+        root: The folder; it need not exist before the first `publish`.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def versions(self, name: str) -> list[int]:
+        """List the versions of a model, lowest first; empty where there is none.
+
+        Raises:
+            ValueError: The name cannot be a model's.
+        """
+        folder = self._model_folder(name)
+        if not folder.is_dir():
+            return []
+        return sorted(
+            int(entry.name) for entry in folder.iterdir() if _VERSION.fullmatch(entry.name)
+        )
+
+    def load(self, name: str, version: int | None = None) -> PublishedModel:
+        """Load a version and verify digest, signature, tensors and probes.
+
+        Args:
+            name: The model.
+            version: The version; the highest when None.
+
+        Raises:
+            VersionNotFoundError: There is no such version.
+            DamagedVersionError: A check failed.
+            ValueError: The name cannot be a model's.
+        """
+        versions = self.versions(name)
+        if version is None and versions:
+            version = versions[-1]
+        if version is None or version not in versions:
+            wanted = f"version {version} of model {name!r}" if version else f"model {name!r}"
+            there = f"; there is {', '.join(map(str, versions))}" if versions else ""
+            raise VersionNotFoundError(f"no {wanted} in {self.root}{there}")
+        published = _read(self._model_folder(name) / str(version))
+        found = published.manifest.name, published.manifest.version
+        if found != (name, version):
+            raise DamagedVersionError(
+                f"{name} {version}: expected {MANIFEST_FILE} to be of {name} {version}, "
+                f"got {found[0]} {found[1]}"
+            )
+        return published
+
+    def publish(
+        self,
+        name: str,
+        model: FCModel,
+        *,
+        labels: Sequence[str],
+        probe_images: Array,
+        provenance: Mapping[str, Any],
+        report: Mapping[str, bytes],
+    ) -> PublishedModel:
+        """Write the next version of a model; it appears whole or, where anything fails, not at all.
+
+        Args:
+            name: The model: letters, digits, ".", "_" and "-".
+            model: The network; float32.
+            labels: The name of each class.
+            probe_images: `(probes, *input_shape)` uint8 grey levels, whose answers are recorded.
+            provenance: Further members of `model.json`, JSON values.
+            report: File name -> content, for people.
+
+        Returns:
+            The version as a reader will load it.
+
+        Raises:
+            OSError: It cannot be written.
+            RepositoryError: What was written does not read back.
+            ValueError: The name cannot be a model's.
+        """
+        weights = save_tensors({k: np.ascontiguousarray(v) for k, v in model.state_dict().items()})
+        draft = Manifest(
+            name=name,
+            version=0,
+            layers=list(model.layer_sizes),
+            input_shape=list(model.input_shape),
+            labels=list(labels),
+            sha256=hashlib.sha256(weights).hexdigest(),
+            probes=_probes(model, probe_images),
+            provenance={
+                **provenance,
+                "libraries": {"python": platform.python_version(), "numpy": np.__version__},
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+        with self._unfinished_version(name) as unfinished:
+            version = max(self.versions(name), default=0) + 1
+            manifest = replace(draft, version=version)
+            _write_durably(unfinished / WEIGHTS_FILE, weights)
+            _write_durably(unfinished / MANIFEST_FILE, manifest.to_json().encode())
+            (unfinished / REPORT_FOLDER).mkdir()
+            for file_name, content in report.items():
+                _write_durably(unfinished / REPORT_FOLDER / file_name, content)
+            _sync_folder(unfinished / REPORT_FOLDER)
+            _sync_folder(unfinished)
+            published = _read(unfinished)
+            unfinished.rename(unfinished.with_name(str(version)))
+            _sync_folder(unfinished.parent)
+            return published
+
+    def check_writable(self, name: str) -> None:
+        """Find out before hours of training whether `publish` will be able to write.
+
+        Raises:
+            OSError: It will not.
+            ValueError: The name cannot be a model's.
+        """
+        with self._unfinished_version(name):
+            pass
+
+    @contextmanager
+    def _unfinished_version(self, name: str) -> Iterator[Path]:
+        """Hold the repository's lock and a folder to write in; remove it unless it is renamed.
+
+        Whoever holds the lock is the only publisher alive, so that a folder found here is the
+        litter of one that was killed.
+        """
+        folder = self._model_folder(name)
+        unfinished = folder / _UNFINISHED
+        self.root.mkdir(parents=True, exist_ok=True)
+        with _locked(self.root):
+            try:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir(parents=True)
+                _sync_folder(self.root)
+                yield unfinished
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+    def _model_folder(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"expected a model name of letters, digits, '.', '_' and '-', got {name!r}"
+            )
+        return self.root / name
+
+
+def _read(folder: Path) -> PublishedModel:
+    """Load the version in a folder and check everything but its name and number."""
+    try:
+        manifest = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
+        weights = _read_weights(folder / WEIGHTS_FILE, manifest)
+        model = FCModel(
+            manifest.input_shape,
+            manifest.layers[1:-1],
+            manifest.layers[-1],
+            rng=np.random.default_rng(0),
+        )
+        model.load_state_dict(load_tensors(weights))
+        _check_probes(model, manifest.probes)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise DamagedVersionError(f"{folder.parent.name} {folder.name}: {error}") from error
+    return PublishedModel(manifest, model)
+
+
+def _read_weights(path: Path, manifest: Manifest) -> bytes:
+    """Read the weights file once its size is found plausible, and check its digest."""
+    layers = manifest.layers
+    weight_bytes = 4 * sum((i + 1) * o for i, o in pairwise(layers))
+    size = path.stat().st_size
+    if not weight_bytes < size <= weight_bytes + _LARGEST_HEADER:
+        raise ValueError(
+            f"expected {path.name} to hold {weight_bytes} bytes of weights after its header, "
+            f"got {size} bytes in all"
+        )
+    weights = path.read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    if digest != manifest.sha256:
+        raise ValueError(f"expected {path.name} of SHA-256 {manifest.sha256}, got {digest}")
+    return weights
+
+
+def _probes(model: FCModel, images: Array) -> list[Probe]:
+    answers = model.predict(scale_pixels(images)).T
+    return [
+        Probe(image.ravel().tolist(), answer.tolist())
+        for image, answer in zip(images, answers, strict=True)
+    ]
+
+
+def _check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
+    if not probes:
+        raise ValueError("expected at least one probe, got none")
+    answers = model.predict(scale_pixels(np.array([probe.pixels for probe in probes]))).T
+    expected = np.array([probe.probabilities for probe in probes])
+    difference = np.abs(answers - expected).max()
+    if not difference <= PROBE_TOLERANCE:  # also true of NaN
+        raise ValueError(
+            f"expected the probes' probabilities to within {PROBE_TOLERANCE}, "
+            f"got a difference of {difference:.2g}"
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold an advisory lock, which the system lifts should this process die."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
