@@ -1,9 +1,41 @@
+# Python and make are all that a fresh machine needs: each target installs what it lacks into .venv.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+ARGS ?=
+BIN := .venv/bin
+LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help run train test lint lock clean
 
 help: ## show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+run: .venv/service.installed ## serve the newest model on port 8000
+	$(BIN)/gunicorn --config service/gunicorn_conf.py 'service:create_app()'
+
+train: .venv/trainer.installed ## train and publish a model; options go into ARGS="..."
+	$(BIN)/python -m trainer $(ARGS)
+
+test: lint ## check style and types, run the tests
+	$(BIN)/pytest $(ARGS)
+
+lint: .venv/dev.installed ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: ## write requirements/ anew, with the newest releases (needs uv)
+	$(LOCK) --all-extras --output-file requirements/dev.txt
+	$(LOCK) --extra service --constraint requirements/dev.txt --output-file requirements/service.txt
+	$(LOCK) --extra trainer --constraint requirements/dev.txt --output-file requirements/trainer.txt
+
+clean: ## remove what the other targets made, but for models
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/%.installed: requirements/%.txt .venv/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@

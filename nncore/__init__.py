@@ -25,6 +25,7 @@ from nncore.training import (
     Evaluation,
     evaluate,
     get_accuracy,
+    train_epoch,
     train_one_epoch,
     train_step,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "one_hot_encode",
     "scale_pixels",
     "softmax",
+    "train_epoch",
     "train_one_epoch",
     "train_step",
 ]

@@ -41,8 +41,7 @@ class LinearLayer(Node):
     Attributes:
         w: Weight, `(output_size, input_size)`.
         b: Bias, `(output_size, 1)`, or None.
-        needs_input_grad: Set it to False on a network's first layer to spare the product that
-            gives the gradient with respect to the data; `input_grad` is None then.
+        needs_input_grad: Whether `backwards` sets `input_grad`; False leaves it None.
     """
 
     parameter_names: ClassVar = {"weight": "w", "bias": "b"}

@@ -31,9 +31,16 @@ class Loss(Node):
         self.t = self.encode(t, x)
         return super().forward(x, self.t)
 
-    def encode(self, t: Array, x: Array) -> Array:  # noqa: ARG002
-        """Bring a target to the form that `apply` takes; here it has it already."""
-        return t
+    def encode(self, t: Array, x: Array) -> Array:
+        """Bring a target to the form that the formula uses: an array of the shape of `x`.
+
+        Raises:
+            ValueError: It has another shape, which numpy might broadcast in silence.
+        """
+        targets = np.asarray(t)
+        if targets.shape != x.shape:
+            raise ValueError(f"expected targets of shape {x.shape}, got {targets.shape}")
+        return targets
 
 
 class MSE(Loss):
@@ -41,7 +48,7 @@ class MSE(Loss):
 
     def apply(self, x: Array, t: Array) -> Any:
         """Map answers and targets of one shape to a scalar."""
-        return 0.5 * np.sum((x - t) ** 2)
+        return 0.5 * np.sum((x - self.encode(t, x)) ** 2)
 
     def backwards(self, g: Any = 1) -> None:
         """Set dL/dx = g (x - t), for a scalar `g`."""
@@ -60,12 +67,12 @@ class ClassificationLoss(Loss):
             TypeError: The labels are not integers.
             ValueError: A label lies outside the classes, or shapes do not match.
         """
-        encoded = one_hot_encode(np.asarray(t), num_classes=x.shape[0], dtype=x.dtype)
-        if encoded.shape != x.shape:
+        one_hot = one_hot_encode(np.asarray(t), num_classes=x.shape[0], dtype=x.dtype)
+        if one_hot.shape != x.shape:
             raise ValueError(
                 f"expected targets of shape {x.shape} or {x.shape[1:]}, got {np.shape(t)}"
             )
-        return encoded.astype(x.dtype, copy=False)
+        return one_hot.astype(x.dtype, copy=False)
 
 
 class NLLLoss(ClassificationLoss):

@@ -73,9 +73,9 @@ class Manifest:
             document = json.loads(text)
         except RecursionError:
             raise ValueError("expected JSON, got brackets nested too deep") from None
-        if (found := _member({"document": document}, "document", dict).get("format_version")) != (
-            FORMAT_VERSION
-        ):
+        if not isinstance(document, dict):
+            raise ValueError(f"expected a JSON object, got {document!r:.50}")
+        if (found := document.get("format_version")) != FORMAT_VERSION:
             raise ValueError(f"expected format_version {FORMAT_VERSION}, got {found!r}")
         manifest = cls(
             name=_member(document, "name", str),

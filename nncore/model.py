@@ -26,6 +26,8 @@ class FCModel:
             a loss that takes logits, `SoftmaxCrossEntropy`, `forward` gives logits.
         rng: Where the weights are drawn from (`kaiming_init`); numpy's global generator when None.
         dtype: Of parameters, activations and gradients.
+        needs_input_grad: Whether backwards also gives the gradient with respect to the images, as
+            `layers[0].input_grad`; where nothing reads it, False spares the largest product.
 
     Attributes:
         layers: The nodes in forward order. Those before the softmax have the numbers that the same
@@ -47,6 +49,7 @@ class FCModel:
         loss: ClassificationLoss | None = None,
         rng: RandomSource | None = None,
         dtype: DTypeLike = np.float32,
+        needs_input_grad: bool = True,
     ) -> None:
         self.input_shape = (
             (input_shape,) if isinstance(input_shape, int) else tuple(map(int, input_shape))
@@ -65,6 +68,7 @@ class FCModel:
                 self._hidden_and_logits.append(ReLU())
             layer = LinearLayer(input_size, output_size, bias=True, init_func=self._zeros)
             layer.kaiming_init(rng)
+            layer.needs_input_grad = needs_input_grad or bool(self._hidden_and_logits)
             self._hidden_and_logits.append(layer)
 
         self.softmax = Softmax()

@@ -67,9 +67,36 @@ def train_step(model: FCModel, x: Array, t: Array, optimizer: Optimizer) -> floa
     return float(loss)
 
 
+def train_epoch(
+    model: FCModel,
+    data: Dataset,
+    optimizer: Optimizer,
+    batch_size: int,
+    after_step: Callable[[int], None] | None = None,
+) -> float:
+    """Take a step on every batch of the data set, once through it.
+
+    Args:
+        model: The network, changed in place.
+        data: What it learns from.
+        optimizer: How it learns.
+        batch_size: Samples a step; the last one may have fewer.
+        after_step: Called after each step with the number of its samples.
+
+    Returns:
+        The mean loss a sample, each from before the step that its batch led to.
+    """
+    total_loss = 0.0
+    for x, t in data.batch_iterator(batch_size):
+        total_loss += train_step(model, x, t, optimizer)
+        if after_step:
+            after_step(len(t))
+    return total_loss / data.dataset_size
+
+
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch gave: the mean training loss an image along the way, then the validation."""
+    """What an epoch gave: the mean training loss a sample on the way, the validation at its end."""
 
     training_loss: float
     validation: Evaluation
@@ -82,11 +109,8 @@ def train_one_epoch(
     optimizer: Optimizer,
     args: Mapping[str, int],
     label: str = "",
-    *,
-    log: Callable[[str], None] = print,
-    on_step: Callable[[int], None] | None = None,
 ) -> EpochResult:
-    """Train on every sample of `train` once, then measure on `valid`.
+    """Train for an epoch, then measure on `valid`, and print how it went.
 
     Args:
         model: The network, changed in place.
@@ -94,25 +118,14 @@ def train_one_epoch(
         valid: What it is measured on.
         optimizer: How it learns.
         args: `{"batch_size": n}`.
-        label: Stands before each line.
-        log: Takes each line.
-        on_step: Called after each step with the number of samples it took.
-
-    Returns:
-        The losses, means an image, and the validation accuracy.
+        label: Stands before the lines that tell where it is.
     """
-    batch_size = args["batch_size"]
-    log(f"[{label}]Training")
-    training_loss = 0.0
-    for x, t in train.batch_iterator(batch_size):
-        training_loss += train_step(model, x, t, optimizer)
-        if on_step:
-            on_step(len(t))
-
-    log(f"[{label}]Evaluating")
-    result = EpochResult(training_loss / train.dataset_size, evaluate(model, valid))
-    log(
-        f"Training loss {result.training_loss:.4f}, valid loss {result.validation.loss:.4f}, "
-        f"valid acc {result.validation.accuracy:.2%}"
+    print(f"[{label}]Training")
+    training_loss = train_epoch(model, train, optimizer, args["batch_size"])
+    print(f"[{label}]Evaluating")
+    validation = evaluate(model, valid)
+    print(
+        f"Training loss {training_loss:.4f}, valid loss {validation.loss:.4f}, "
+        f"valid acc {validation.accuracy:.2%}"
     )
-    return result
+    return EpochResult(training_loss, validation)

@@ -1,0 +1,49 @@
+FROM python:3.13-slim AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+
+# Each role's packages are installed in a stage of its own; only /opt/venv, without pip, goes on.
+FROM base AS service-packages
+COPY requirements/service.txt .
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r service.txt
+
+FROM base AS trainer-packages
+COPY requirements/trainer.txt .
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r trainer.txt
+
+FROM base AS dev-packages
+COPY requirements/dev.txt .
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r dev.txt
+
+FROM base AS trainer
+# World-writable, as /tmp is, so that a run under any user's id can keep downloads here.
+RUN install --directory --mode=1777 /cache
+COPY --from=trainer-packages /opt/venv /opt/venv
+COPY nncore nncore
+COPY trainer trainer
+RUN python -m compileall -q nncore trainer
+ENV CACHE_DIR=/cache MODEL_DIR=/models MPLCONFIGDIR=/tmp/matplotlib
+USER 1000:1000
+ENTRYPOINT ["python", "-m", "trainer"]
+
+FROM base AS tests
+COPY --from=dev-packages /opt/venv /opt/venv
+COPY . .
+ENV PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp/matplotlib
+USER 1000:1000
+ENTRYPOINT ["pytest", "-p", "no:cacheprovider"]
+
+FROM base AS service
+COPY --from=service-packages /opt/venv /opt/venv
+COPY nncore nncore
+COPY service service
+RUN python -m compileall -q nncore service
+ENV HOST=0.0.0.0 MODEL_DIR=/models
+USER 1000:1000
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["python", "-m", "service.healthcheck"]
+CMD ["gunicorn", "--config", "service/gunicorn_conf.py", "service:create_app()"]

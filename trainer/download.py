@@ -1,0 +1,110 @@
+"""Fetching one gzipped file from the first mirror that has it, verified before it appears."""
+
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from trainer.errors import DownloadError
+from trainer.progress import log, progress_bar
+
+CONNECT_SECONDS = 3
+READ_SECONDS = 30
+_RETRY = Retry(total=2, connect=1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file known by what is in it, however a mirror has compressed it.
+
+    Attributes:
+        name: Its name; mirrors add ".gz".
+        size: Decompressed, in bytes.
+        sha256: Of the decompressed bytes, in hexadecimal.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+def download(file: RemoteFile, mirrors: Sequence[str], destination: Path) -> None:
+    """Fetch a file, decompress and verify it, then put it in place by a rename.
+
+    Args:
+        file: What to fetch.
+        mirrors: Addresses that end in a slash, tried in order.
+        destination: Where the decompressed file appears, whole or not at all.
+
+    Raises:
+        DownloadError: No mirror gave the right bytes.
+        OSError: It cannot be written.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
+    failures = []
+    with requests.Session() as session:
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+        for mirror in mirrors:
+            try:
+                _fetch(session, f"{mirror}{file.name}.gz", file, partial)
+                partial.replace(destination)
+            except (requests.RequestException, zlib.error, ValueError) as error:
+                log(f"{mirror}: {file.name}: {_short(error)}")
+                failures.append(mirror)
+            else:
+                return
+            finally:
+                partial.unlink(missing_ok=True)
+    raise DownloadError(f"{file.name} could be had from none of {', '.join(failures)}")
+
+
+def _fetch(session: requests.Session, url: str, file: RemoteFile, partial: Path) -> None:
+    digest, size = hashlib.sha256(), 0
+    with session.get(
+        url,
+        stream=True,
+        timeout=(CONNECT_SECONDS, READ_SECONDS),
+        headers={"Accept-Encoding": "identity"},
+    ) as response:
+        response.raise_for_status()
+        with partial.open("wb") as output:
+            for chunk in _decompressed(response, file.name):
+                size += len(chunk)
+                if size > file.size:
+                    raise ValueError(f"expected {file.size} bytes, got more")
+                digest.update(chunk)
+                output.write(chunk)
+            output.flush()
+            os.fsync(output.fileno())
+    if digest.hexdigest() != file.sha256:
+        raise ValueError(
+            f"expected SHA-256 {file.sha256}, got {digest.hexdigest()} of {size} bytes"
+        )
+
+
+def _decompressed(response: requests.Response, name: str) -> Iterator[bytes]:
+    """Yield the gunzipped body in bounded pieces, whatever Content-Encoding the mirror claims."""
+    length = response.headers.get("Content-Length", "")
+    gunzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    with progress_bar(int(length) if length.isdigit() else None, name, "B") as bar:
+        for compressed in response.raw.stream(_CHUNK, decode_content=False):
+            bar.update(len(compressed))
+            while compressed:
+                yield gunzip.decompress(compressed, _CHUNK)
+                compressed = gunzip.unconsumed_tail
+    yield gunzip.flush()
+
+
+def _short(error: Exception) -> str:
+    """Reduce a chain of wrapped network errors to its innermost sentence."""
+    reason = getattr(error.args[0], "reason", error) if error.args else error
+    return f"{reason}".rsplit(": ", 1)[-1] if reason is not error else f"{error}"

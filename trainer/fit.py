@@ -1,0 +1,97 @@
+"""Training by a recipe: the loop around the epochs, and what it tells along the way."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from tqdm import tqdm
+
+from nncore import (
+    Dataset,
+    EpochResult,
+    FCModel,
+    SoftmaxCrossEntropy,
+    evaluate,
+    scale_pixels,
+    train_epoch,
+)
+from trainer.errors import TrainerError
+from trainer.labelled_images import LabelledImages
+from trainer.progress import log, progress_bar
+from trainer.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained network and how it came about.
+
+    Attributes:
+        model: The network after the last epoch.
+        history: One entry an epoch.
+        seconds: How long training and validation took.
+    """
+
+    model: FCModel
+    history: list[EpochResult]
+    seconds: float
+
+
+def fit(
+    recipe: Recipe,
+    train: LabelledImages,
+    valid: LabelledImages,
+    num_classes: int,
+    rng: np.random.Generator,
+) -> Fit:
+    """Train a network from nothing; all randomness comes from `rng`.
+
+    Raises:
+        TrainerError: The loss is not finite any more.
+    """
+    model = FCModel(
+        train.images.shape[1:],
+        recipe.hidden_sizes,
+        num_classes,
+        loss=SoftmaxCrossEntropy(),
+        rng=rng,
+        needs_input_grad=False,
+    )
+    train_data, valid_data = as_dataset(train, rng), as_dataset(valid, rng)
+    optimizer = recipe.make_optimizer()
+    images_in_all = recipe.epochs * len(train)
+    images_done = 0
+    history: list[EpochResult] = []
+    start = time.monotonic()
+
+    for epoch in range(1, recipe.epochs + 1):
+        with progress_bar(len(train), f"epoch {epoch}/{recipe.epochs}", "image") as bar:
+
+            def after_step(images: int, bar: "tqdm[NoReturn]" = bar) -> None:
+                nonlocal images_done
+                images_done += images
+                optimizer.lr = recipe.learning_rate_at(images_done / images_in_all)
+                bar.update(images)
+
+            epoch_start = time.monotonic()
+            loss = train_epoch(model, train_data, optimizer, recipe.batch_size, after_step)
+            speed = len(train) / (time.monotonic() - epoch_start)
+        if not math.isfinite(loss):
+            raise TrainerError(
+                f"expected a finite loss, got {loss} in epoch {epoch}: try a lower --learning-rate"
+            )
+        result = EpochResult(loss, evaluate(model, valid_data))
+        history.append(result)
+        seconds_left = (time.monotonic() - start) / epoch * (recipe.epochs - epoch)
+        log(
+            f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}  "
+            f"validation {result.validation.accuracy:.2%}  "
+            f"{speed:,.0f} images/s  {seconds_left:.0f} s left"
+        )
+    return Fit(model, history, time.monotonic() - start)
+
+
+def as_dataset(data: LabelledImages, rng: np.random.Generator) -> Dataset:
+    """Wrap images for the network: they stay uint8 and are scaled batch by batch."""
+    return Dataset(data.images, data.labels, rng, transform=scale_pixels)

@@ -1,0 +1,109 @@
+"""Where real MNIST comes from: a directory, the cache, or the public mirrors; always verified."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trainer.download import RemoteFile, download
+from trainer.errors import DataError
+from trainer.idx import IdxFile, read_idx
+from trainer.labelled_images import ImageData, LabelledImages
+from trainer.progress import log
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+TRAIN_IMAGES = RemoteFile(
+    "train-images-idx3-ubyte",
+    size=47_040_016,
+    sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+)
+TRAIN_LABELS = RemoteFile(
+    "train-labels-idx1-ubyte",
+    size=60_008,
+    sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+)
+TEST_IMAGES = RemoteFile(
+    "t10k-images-idx3-ubyte",
+    size=7_840_016,
+    sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+)
+TEST_LABELS = RemoteFile(
+    "t10k-labels-idx1-ubyte",
+    size=10_008,
+    sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+)
+FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+
+
+def load_mnist(
+    data_dir: Path | None, cache_dir: Path, mirrors: Sequence[str] = MIRRORS
+) -> ImageData:
+    """Load MNIST from the first place that has it.
+
+    Args:
+        data_dir: A directory with the four IDX files, gzipped or not. One that has none of them
+            is passed over; one that has damaged ones is an error.
+        cache_dir: Where downloads are kept; a file there that fails its check is fetched anew.
+        mirrors: Addresses that end in a slash.
+
+    Raises:
+        DataError: `data_dir` lacks some of the files, or one is not MNIST's.
+        DownloadError: A file is nowhere to be had.
+        OSError: A file cannot be read or written.
+    """
+    if data_dir is not None and _any_in(data_dir):
+        return _mnist(lambda file: _from_data_dir(data_dir, file))
+    return _mnist(lambda file: _from_cache(cache_dir / "mnist" / file.name, file, mirrors))
+
+
+def _mnist(find: Callable[[RemoteFile], IdxFile]) -> ImageData:
+    found = {file: find(file) for file in FILES}
+    return ImageData(
+        name="mnist",
+        train=LabelledImages.checked(
+            found[TRAIN_IMAGES].array, found[TRAIN_LABELS].array, TRAIN_IMAGES.name
+        ),
+        test=LabelledImages.checked(
+            found[TEST_IMAGES].array, found[TEST_LABELS].array, TEST_IMAGES.name
+        ),
+        digests={file.name: file.sha256 for file in FILES},
+    )
+
+
+def _places(data_dir: Path, file: RemoteFile) -> list[Path]:
+    return [path for name in (file.name, f"{file.name}.gz") if (path := data_dir / name).is_file()]
+
+
+def _any_in(data_dir: Path) -> bool:
+    if not data_dir.is_dir():
+        raise DataError(f"expected a directory with MNIST's IDX files, got {data_dir}: none there")
+    if any(_places(data_dir, file) for file in FILES):
+        return True
+    log(f"{data_dir} holds none of MNIST's files; looking elsewhere")
+    return False
+
+
+def _from_data_dir(data_dir: Path, file: RemoteFile) -> IdxFile:
+    places = _places(data_dir, file)
+    if not places:
+        raise DataError(f"{data_dir}: expected {file.name} or {file.name}.gz, got neither")
+    return _verified(places[0], file)
+
+
+def _from_cache(path: Path, file: RemoteFile, mirrors: Sequence[str]) -> IdxFile:
+    if path.exists():
+        try:
+            return _verified(path, file)
+        except DataError as error:
+            log(f"{error}; fetching it anew")
+            path.unlink()
+    download(file, mirrors, path)
+    return _verified(path, file)
+
+
+def _verified(path: Path, file: RemoteFile) -> IdxFile:
+    found = read_idx(path)
+    if found.sha256 != file.sha256:
+        raise DataError(f"{path}: expected MNIST's SHA-256 {file.sha256}, got {found.sha256}")
+    return found

@@ -1,0 +1,23 @@
+"""What the job shows while it works: lines for a log, a bar for a person at a terminal."""
+
+from typing import NoReturn
+
+from tqdm import tqdm
+
+
+def log(line: str) -> None:
+    """Print a line at once, so that a log is current while the job runs."""
+    print(line, flush=True)
+
+
+def progress_bar(total: int | None, description: str, unit: str) -> "tqdm[NoReturn]":
+    """Make a bar on stderr that vanishes when it is done and is mute where there is no terminal.
+
+    Args:
+        total: How many units there are; None where that is not known.
+        description: Stands before the bar.
+        unit: "B" for bytes, say.
+    """
+    return tqdm(
+        total=total, desc=description, unit=unit, unit_scale=True, leave=False, disable=None
+    )
