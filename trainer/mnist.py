@@ -1,7 +1,8 @@
 """Where real MNIST comes from: a directory, the cache, or the public mirrors; always verified."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from trainer.download import RemoteFile, download
 from trainer.errors import DataError
@@ -13,31 +14,46 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-TRAIN_IMAGES = RemoteFile(
-    "train-images-idx3-ubyte",
-    size=47_040_016,
-    sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+
+
+class MnistFiles(NamedTuple):
+    """The four files of the database."""
+
+    train_images: RemoteFile
+    train_labels: RemoteFile
+    test_images: RemoteFile
+    test_labels: RemoteFile
+
+
+FILES = MnistFiles(
+    RemoteFile(
+        "train-images-idx3-ubyte",
+        size=47_040_016,
+        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    RemoteFile(
+        "train-labels-idx1-ubyte",
+        size=60_008,
+        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    RemoteFile(
+        "t10k-images-idx3-ubyte",
+        size=7_840_016,
+        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    RemoteFile(
+        "t10k-labels-idx1-ubyte",
+        size=10_008,
+        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
 )
-TRAIN_LABELS = RemoteFile(
-    "train-labels-idx1-ubyte",
-    size=60_008,
-    sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-)
-TEST_IMAGES = RemoteFile(
-    "t10k-images-idx3-ubyte",
-    size=7_840_016,
-    sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-)
-TEST_LABELS = RemoteFile(
-    "t10k-labels-idx1-ubyte",
-    size=10_008,
-    sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-)
-FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
 def load_mnist(
-    data_dir: Path | None, cache_dir: Path, mirrors: Sequence[str] = MIRRORS
+    data_dir: Path | None,
+    cache_dir: Path,
+    mirrors: Sequence[str] = MIRRORS,
+    files: MnistFiles = FILES,
 ) -> ImageData:
     """Load MNIST from the first place that has it.
 
@@ -46,28 +62,24 @@ def load_mnist(
             is passed over; one that has damaged ones is an error.
         cache_dir: Where downloads are kept; a file there that fails its check is fetched anew.
         mirrors: Addresses that end in a slash.
+        files: What to look for.
 
     Raises:
         DataError: `data_dir` lacks some of the files, or one is not MNIST's.
         DownloadError: A file is nowhere to be had.
         OSError: A file cannot be read or written.
     """
-    if data_dir is not None and _any_in(data_dir):
-        return _mnist(lambda file: _from_data_dir(data_dir, file))
-    return _mnist(lambda file: _from_cache(cache_dir / "mnist" / file.name, file, mirrors))
-
-
-def _mnist(find: Callable[[RemoteFile], IdxFile]) -> ImageData:
-    found = {file: find(file) for file in FILES}
+    if data_dir is not None and _any_in(data_dir, files):
+        found = [_from_data_dir(data_dir, file) for file in files]
+    else:
+        cache = cache_dir / "mnist"
+        found = [_from_cache(cache / file.name, file, mirrors) for file in files]
+    train_images, train_labels, test_images, test_labels = (file.array for file in found)
     return ImageData(
         name="mnist",
-        train=LabelledImages.checked(
-            found[TRAIN_IMAGES].array, found[TRAIN_LABELS].array, TRAIN_IMAGES.name
-        ),
-        test=LabelledImages.checked(
-            found[TEST_IMAGES].array, found[TEST_LABELS].array, TEST_IMAGES.name
-        ),
-        digests={file.name: file.sha256 for file in FILES},
+        train=LabelledImages.checked(train_images, train_labels, files.train_images.name),
+        test=LabelledImages.checked(test_images, test_labels, files.test_images.name),
+        digests={file.name: file.sha256 for file in files},
     )
 
 
@@ -75,10 +87,10 @@ def _places(data_dir: Path, file: RemoteFile) -> list[Path]:
     return [path for name in (file.name, f"{file.name}.gz") if (path := data_dir / name).is_file()]
 
 
-def _any_in(data_dir: Path) -> bool:
+def _any_in(data_dir: Path, files: MnistFiles) -> bool:
     if not data_dir.is_dir():
         raise DataError(f"expected a directory with MNIST's IDX files, got {data_dir}: none there")
-    if any(_places(data_dir, file) for file in FILES):
+    if any(_places(data_dir, file) for file in files):
         return True
     log(f"{data_dir} holds none of MNIST's files; looking elsewhere")
     return False
