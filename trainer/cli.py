@@ -53,7 +53,7 @@ def _job(options: argparse.Namespace) -> Job:
     overrides = {
         field.name: getattr(options, field.name)
         for field in fields(Recipe)
-        if getattr(options, field.name) is not None
+        if hasattr(options, field.name)
     }
     return Job(
         dataset=options.dataset,
@@ -73,7 +73,6 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         prog="python -m trainer",
         description="Train a network on a data set and publish it as the next version of a model.",
         epilog="Exit codes: 0 published, 1 failed, 2 wrong option, 130 Ctrl-C, 143 SIGTERM.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
 
@@ -81,9 +80,9 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     data.add_argument(
         "--dataset",
         default="auto",
-        help="mnist; synthetic, which needs no network; auto, which is mnist where it can be had "
-        "and else synthetic; or the path of a directory of IDX files or of an .npz with images "
-        "and labels",
+        help="mnist; synthetic, which needs no network; auto (the default), which is mnist where "
+        "it can be had and else synthetic; or the path of a directory of IDX files or of an .npz "
+        "with images and labels",
     )
     data.add_argument(
         "--data-dir",
@@ -95,7 +94,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--cache-dir",
         type=Path,
         default=environ.get("CACHE_DIR") or user_cache_path("nodestack"),
-        help="where downloads are kept (environment: CACHE_DIR)",
+        help="where downloads are kept (environment: CACHE_DIR; default: %(default)s)",
     )
     data.add_argument("--classes", type=int, help="how many classes; by default as many as labels")
 
@@ -104,29 +103,39 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--model-dir",
         type=Path,
         default=environ.get("MODEL_DIR") or "models",
-        help="the model repository to publish in (environment: MODEL_DIR)",
+        help="the model repository to publish in (environment: MODEL_DIR; default: models)",
     )
     model.add_argument("--model-name", help="the model to publish; by default the data set's name")
 
     recipe = parser.add_argument_group(
         "recipe", "A named set of values, each of which may be overridden."
     )
-    recipe.add_argument("--recipe", choices=RECIPES, default=DEFAULT_RECIPE, help="the set")
-    recipe.add_argument("--seed", type=_natural, default=0, help="of everything random")
+    recipe.add_argument(
+        "--recipe", choices=RECIPES, default=DEFAULT_RECIPE, help="the set (%(default)s)"
+    )
+    recipe.add_argument(
+        "--seed", type=_natural, default=0, help="of everything random (%(default)s)"
+    )
     for field in fields(Recipe):
-        recipe.add_argument(f"--{field.name.replace('_', '-')}", **_recipe_options[field.name])
+        recipe.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            default=argparse.SUPPRESS,
+            **_recipe_options[field.name],
+        )
     return parser
 
 
 def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
+    return int(text)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(int(size) for size in text.split(",") if size)
+    sizes = text.split(",") if text else []
+    if not all(size.isdecimal() for size in sizes):
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between, got {text!r}")
+    return tuple(map(int, sizes))
 
 
 _recipe_options: dict[str, dict[str, Any]] = {
@@ -136,4 +145,8 @@ _recipe_options: dict[str, dict[str, Any]] = {
     "schedule": {"choices": SCHEDULES, "help": "how the learning rate changes"},
     "batch_size": {"type": int, "help": "images a step"},
     "epochs": {"type": int, "help": "passes through the training images"},
+    "augmentation": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "whether each epoch sees the images deformed anew",
+    },
 }

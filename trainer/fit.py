@@ -17,6 +17,7 @@ from nncore import (
     scale_pixels,
     train_epoch,
 )
+from trainer.augmentation import Augmentation, applies_to
 from trainer.errors import TrainerError
 from trainer.labelled_images import LabelledImages
 from trainer.progress import log, progress_bar
@@ -50,15 +51,23 @@ def fit(
     Raises:
         TrainerError: The loss is not finite any more.
     """
+    image_shape = train.images.shape[1:]
     model = FCModel(
-        train.images.shape[1:],
+        image_shape,
         recipe.hidden_sizes,
         num_classes,
         loss=SoftmaxCrossEntropy(),
         rng=rng,
         needs_input_grad=False,
     )
-    train_data, valid_data = as_dataset(train, rng), as_dataset(valid, rng)
+    augment = recipe.augmentation and applies_to(image_shape)
+    train_data = Dataset(
+        train.images,
+        train.labels,
+        rng,
+        transform=Augmentation(image_shape, rng) if augment else scale_pixels,
+    )
+    valid_data = as_dataset(valid)
     optimizer = recipe.make_optimizer()
     images_in_all = recipe.epochs * len(train)
     images_done = 0
@@ -92,6 +101,6 @@ def fit(
     return Fit(model, history, time.monotonic() - start)
 
 
-def as_dataset(data: LabelledImages, rng: np.random.Generator) -> Dataset:
-    """Wrap images for the network: they stay uint8 and are scaled batch by batch."""
-    return Dataset(data.images, data.labels, rng, transform=scale_pixels)
+def as_dataset(data: LabelledImages) -> Dataset:
+    """Wrap images for measuring: they stay uint8 and are scaled batch by batch."""
+    return Dataset(data.images, data.labels, transform=scale_pixels)

@@ -71,7 +71,7 @@ def run(job: Job) -> PublishedModel:
     )
     fitted = fit(job.recipe, train, valid, num_classes, rng)
 
-    tested = evaluate(fitted.model, as_dataset(test, rng))
+    tested = evaluate(fitted.model, as_dataset(test))
     labels = [str(label) for label in range(num_classes)]
     provenance = {
         "metrics": {

@@ -22,14 +22,16 @@ class Recipe:
         schedule: "constant", or "cosine", which falls to nothing at the last step.
         batch_size: Images a step.
         epochs: Passes through the training images.
+        augmentation: Whether each epoch sees the images deformed anew.
     """
 
     hidden_sizes: tuple[int, ...] = (512, 256)
     optimizer: str = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     schedule: str = "cosine"
-    batch_size: int = 128
+    batch_size: int = 256
     epochs: int = 10
+    augmentation: bool = True
 
     def __post_init__(self) -> None:
         """Reject values that cannot train.
@@ -64,6 +66,11 @@ DEFAULT_RECIPE = "default"
 RECIPES = {
     DEFAULT_RECIPE: Recipe(),
     "notebook": Recipe(
-        optimizer="sgd", learning_rate=1e-3, schedule="constant", batch_size=64, epochs=10
+        optimizer="sgd",
+        learning_rate=1e-3,
+        schedule="constant",
+        batch_size=64,
+        epochs=10,
+        augmentation=False,
     ),
 }

@@ -1,0 +1,93 @@
+"""Linear regression with the nodes of the network: a line is found again under noise.
+
+`python -m examples.linear_regression [FILE]` prints how the parameters come closer, epoch by
+epoch, and draws the loss curve into FILE (linear-regression.png by default).
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.random import randn
+
+from nncore import MSE, SGD, Dataset, LinearLayer, back_propagate, make_sequential
+from nncore.types import Array
+
+SAMPLES = 2000
+SLOPE = np.array([[3.0], [4.0], [2.0]])
+INTERCEPT = 5
+NOISE = 0.5
+BATCH_SIZE = 64
+LEARNING_RATE = 0.001
+EPOCHS = 10
+SEED = 42
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The line as it stands after an epoch, and the losses that led to it.
+
+    Attributes:
+        weights: `(3,)`.
+        intercept: One number.
+        losses: Half the summed squared error of each batch.
+    """
+
+    weights: Array
+    intercept: float
+    losses: list[float]
+
+
+def train() -> list[Epoch]:
+    """Draw the samples and fit the line, repeatably: it seeds numpy's global generator."""
+    np.random.seed(SEED)
+    x = randn(SAMPLES, 3)
+    data = Dataset(x, x @ SLOPE + INTERCEPT + NOISE * randn(SAMPLES, 1))
+
+    linear, mse = LinearLayer(3, 1, bias=True), MSE()
+    nodes = make_sequential([linear, mse])
+    optimizer = SGD(lr=LEARNING_RATE)
+
+    history = []
+    for _ in range(EPOCHS):
+        losses = []
+        for inputs, targets in data.batch_iterator(BATCH_SIZE):
+            losses.append(float(mse(linear(inputs.T), targets.T)))
+            optimizer.step(back_propagate(nodes))
+        weight, bias = linear.parameters
+        history.append(Epoch(weight[0].copy(), float(bias[0, 0]), losses))
+    return history
+
+
+def draw(history: list[Epoch]) -> Figure:
+    """Draw the loss of every step, on a logarithmic scale."""
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    axes = figure.subplots()
+    losses = [loss for epoch in history for loss in epoch.losses]
+    axes.plot(np.arange(len(losses)) * EPOCHS / len(losses), losses, linewidth=1)
+    axes.set(
+        xlabel="epoch",
+        ylabel="loss of a batch",
+        yscale="log",
+        title=f"Linear regression, {SAMPLES} samples, batches of {BATCH_SIZE}",
+    )
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def main() -> None:
+    """Fit, print and draw."""
+    path = sys.argv[1] if len(sys.argv) > 1 else "linear-regression.png"
+    print(f"looking for W={SLOPE[:, 0]}, b={INTERCEPT}")
+    history = train()
+    for number, epoch in enumerate(history, start=1):
+        print(
+            f"epoch {number}: W={epoch.weights}, b={epoch.intercept:.8f}, loss={epoch.losses[-1]}"
+        )
+    draw(history).savefig(path)
+    print(f"the loss curve is in {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Each epoch new images: every batch is turned, scaled, sheared, shifted and bent at random.
+
+Source: Simard, Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks
+Applied to Visual Document Analysis", section 2.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncore import scale_pixels
+from nncore.types import Array
+
+# Images side by side in a batch share one deformation: resampling then moves whole rows of them.
+# As the batch is shuffled and every epoch draws anew, no two images meet the same company twice.
+GROUP_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How far a deformation may go, each way.
+
+    Attributes:
+        rotation: Degrees.
+        scale: Share of the size, along each axis.
+        shear: Columns an image leans by for each row.
+        shift: Pixels, along each axis.
+        elastic: Pixels that a point strays, as a standard deviation.
+        smoothness: Pixels over which neighbours stray alike.
+    """
+
+    rotation: float = 12
+    scale: float = 0.12
+    shear: float = 0.12
+    shift: float = 1.5
+    elastic: float = 0.8
+    smoothness: float = 4
+
+
+DEFAULT_STRENGTH = Strength()
+
+
+def applies_to(image_shape: tuple[int, ...]) -> bool:
+    """Tell whether images of this shape can be deformed: they have rows and columns."""
+    return len(image_shape) == 2 and min(image_shape) >= 2
+
+
+class Augmentation:
+    """Deforms images as it scales them for the network: a `transform` for a `Dataset`.
+
+    Args:
+        image_shape: `(height, width)`, 2 pixels or more each; see `applies_to`.
+        rng: Where the deformations are drawn from.
+        strength: How far they go.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        rng: np.random.Generator,
+        strength: Strength = DEFAULT_STRENGTH,
+    ) -> None:
+        self._height, self._width = image_shape
+        self._rng = rng
+        self._strength = strength
+        self._smooth_rows = _smoothing(self._height, strength.smoothness)
+        self._smooth_columns = _smoothing(self._width, strength.smoothness)
+
+    def __call__(self, images: Array) -> Array:
+        """Deform a batch.
+
+        Args:
+            images: Grey levels, `(batch, height, width)` uint8.
+
+        Returns:
+            `(batch, pixels)` float32 in [0, 1], stored pixel by pixel as the network reads it.
+        """
+        pixels = np.ascontiguousarray(images.reshape(len(images), -1).T)
+        deformed = np.empty(pixels.shape, np.float32)
+        starts = range(0, len(images), GROUP_SIZE)
+        for start, rows, columns in zip(starts, *self._origins(len(starts)), strict=True):
+            group = slice(start, start + GROUP_SIZE)
+            deformed[:, group] = self._resample(scale_pixels(pixels[:, group]), rows, columns)
+        return deformed.T
+
+    def _origins(self, count: int) -> tuple[Array, Array]:
+        """Draw for `count` deformations where each pixel of the result comes from.
+
+        Returns:
+            Rows and columns, each `(count, height, width)`, inside the image.
+        """
+
+        def uniform(limit: float) -> Array:
+            return self._rng.uniform(-limit, limit, (count, 1, 1))
+
+        strength = self._strength
+        angle = np.deg2rad(uniform(strength.rotation))
+        stretch_y, stretch_x = 1 + uniform(strength.scale), 1 + uniform(strength.scale)
+        middle_y, middle_x = (self._height - 1) / 2, (self._width - 1) / 2
+        y = np.arange(self._height)[:, None] - middle_y
+        x = np.arange(self._width) - middle_x
+        x = x + uniform(strength.shear) * y
+        rows = stretch_y * (np.sin(angle) * x + np.cos(angle) * y)
+        columns = stretch_x * (np.cos(angle) * x - np.sin(angle) * y)
+        rows += middle_y + uniform(strength.shift) + self._elastic(count)
+        columns += middle_x + uniform(strength.shift) + self._elastic(count)
+        return rows.clip(0, self._height - 1), columns.clip(0, self._width - 1)
+
+    def _elastic(self, count: int) -> Array:
+        """Draw smooth fields of displacements along one axis, `(count, height, width)`."""
+        noise = self._rng.standard_normal((count, self._height, self._width))
+        field: Array = self._strength.elastic * (self._smooth_rows @ noise @ self._smooth_columns.T)
+        return field
+
+    def _resample(self, pixels: Array, rows: Array, columns: Array) -> Array:
+        """Look up `(pixels, images)` between the pixels, at `(height, width)` rows and columns.
+
+        The four neighbours are weighed by nearness: bilinear interpolation.
+        """
+        above = rows.astype(np.intp).clip(max=self._height - 2)
+        left = columns.astype(np.intp).clip(max=self._width - 2)
+        down = (rows - above).astype(np.float32).reshape(-1, 1)
+        across = (columns - left).astype(np.float32).reshape(-1, 1)
+        corner = (above * self._width + left).ravel()
+        upper = _between(pixels[corner], pixels[corner + 1], across)
+        corner += self._width
+        lower = _between(pixels[corner], pixels[corner + 1], across)
+        return _between(upper, lower, down)
+
+
+def _between(start: Array, end: Array, share: Array) -> Array:
+    """Go the given share of the way from start to end, in the place of both."""
+    end -= start
+    end *= share
+    start += end
+    return start
+
+
+def _smoothing(size: int, deviation: float) -> Array:
+    """Make the matrix that smooths white noise along an axis and keeps its variance."""
+    distance = np.subtract.outer(np.arange(size), np.arange(size))
+    kernel = np.exp(-0.5 * (distance / deviation) ** 2)
+    smoothing: Array = kernel / np.sqrt(np.sum(kernel**2, axis=1, keepdims=True))
+    return smoothing
