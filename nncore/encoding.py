@@ -17,7 +17,7 @@ def scale_pixels(pixels: Array) -> Array:
     Returns:
         float32 of the same shape.
     """
-    return np.multiply(pixels, np.float32(1 / MAX_PIXEL), dtype=np.float32, casting="same_kind")
+    return np.divide(pixels, MAX_PIXEL, dtype=np.float32, casting="same_kind")
 
 
 def one_hot_encode(x: Array, num_classes: int = 10, dtype: DTypeLike = np.float64) -> Array:

@@ -32,12 +32,12 @@ class Loss(Node):
         return super().forward(x, self.t)
 
     def encode(self, t: Array, x: Array) -> Array:
-        """Bring a target to the form that the formula uses: an array of the shape of `x`.
+        """Bring a target to the form that the formula uses: the shape and the dtype of `x`.
 
         Raises:
             ValueError: It has another shape, which numpy might broadcast in silence.
         """
-        targets = np.asarray(t)
+        targets = np.asarray(t, dtype=np.result_type(x, np.float16))
         if targets.shape != x.shape:
             raise ValueError(f"expected targets of shape {x.shape}, got {targets.shape}")
         return targets

@@ -51,9 +51,7 @@ class FCModel:
         dtype: DTypeLike = np.float32,
         needs_input_grad: bool = True,
     ) -> None:
-        self.input_shape = (
-            (input_shape,) if isinstance(input_shape, int) else tuple(map(int, input_shape))
-        )
+        self.input_shape = tuple(int(size) for size in np.atleast_1d(input_shape))
         self.layer_sizes = (math.prod(self.input_shape), *hidden_sizes, num_classes)
         if min(*self.input_shape, *self.layer_sizes) < 1:
             raise ValueError(

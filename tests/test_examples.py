@@ -10,6 +10,7 @@ import pytest
 from examples import linear_regression
 
 
+@pytest.mark.usefixtures("seed_numpy")
 def test_linear_regression_gives_the_notebook_s_figures() -> None:
     first, *_, last = linear_regression.train()
     np.testing.assert_allclose(

@@ -22,7 +22,7 @@ from nncore import (
 )
 from nncore.types import Array
 
-INPUT_SHAPE, HIDDEN_SIZES, CLASSES = (4, 3), (5,), 3
+INPUT_SHAPE, HIDDEN_SIZES, CLASSES = (4, 3), (4,), 3
 
 
 def small_model(seed: int = 0) -> FCModel:
@@ -71,9 +71,9 @@ def test_weights_carry_the_names_and_shapes_of_a_torch_sequential(
     publish(repository)
     tensors = load_file(repository.root / "digits" / "1" / "model.safetensors")
     assert {name: (tensor.shape, tensor.dtype.name) for name, tensor in tensors.items()} == {
-        "0.weight": ((5, 12), "float32"),
-        "0.bias": ((5,), "float32"),
-        "2.weight": ((3, 5), "float32"),
+        "0.weight": ((4, 12), "float32"),
+        "0.bias": ((4,), "float32"),
+        "2.weight": ((3, 4), "float32"),
         "2.bias": ((3,), "float32"),
     }
 
@@ -85,7 +85,7 @@ def test_the_manifest_says_what_was_published(repository: ModelRepository) -> No
     weights = (folder / "model.safetensors").read_bytes()
     assert document["format_version"] == 1
     assert (document["name"], document["version"]) == ("digits", 1)
-    assert document["layers"] == [12, 5, 3]
+    assert document["layers"] == [12, 4, 3]
     assert document["input"] == {"shape": [4, 3], "dtype": "float32", "range": [0, 1]}
     assert document["sha256"] == hashlib.sha256(weights).hexdigest()
     assert document["recipe"] == {"seed": 2}
@@ -192,7 +192,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong digest": (manifest_edit(sha256="0" * 64), "SHA-256 0000"),
     "wrong layers": (
         manifest_edit(layers=[12, 6, 3]),
-        r"expected 0.weight to be float32 \(6, 12\), got float32 \(5, 12\)",
+        r"expected 0.weight to be float32 \(6, 12\), got float32 \(4, 12\)",
     ),
     "huge layers": (manifest_edit(layers=[12, 10**12, 3]), "expected model.safetensors to hold"),
     "one layer": (manifest_edit(layers=[12]), "two layers at least"),
@@ -228,13 +228,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: replace_weights(
             folder, lambda t: t.update({"0.bias": t["0.bias"].astype(np.int32)})
         ),
-        r"expected 0.bias to be float32 \(5,\), got int32",
+        r"expected 0.bias to be float32 \(4,\), got int32",
     ),
     "transposed": (
         lambda folder: replace_weights(
             folder, lambda t: t.update({"0.weight": np.ascontiguousarray(t["0.weight"].T)})
         ),
-        r"expected 0.weight to be float32 \(5, 12\), got float32 \(12, 5\)",
+        r"expected 0.weight to be float32 \(4, 12\), got float32 \(12, 4\)",
     ),
     "renamed tensor": (
         lambda folder: replace_weights(folder, lambda t: t.update({"1.weight": t.pop("2.weight")})),

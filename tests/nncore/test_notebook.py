@@ -1,0 +1,110 @@
+"""The notebook's own runs and usage, on the nodes as they are now."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.random import randn
+
+import nncore
+from nncore import (
+    SGD,
+    Dataset,
+    FCModel,
+    NLLLoss,
+    Softmax,
+    back_propagate,
+    get_accuracy,
+    make_sequential,
+    train_one_epoch,
+)
+
+PUBLIC_NAMES = {
+    "Node",
+    "LinearLayer",
+    "kaiming_init",
+    "ReLU",
+    "Softmax",
+    "MSE",
+    "NLLLoss",
+    "one_hot_encode",
+    "back_propagate",
+    "make_sequential",
+    "FCModel",
+    "SGD",
+    "Dataset",
+    "get_accuracy",
+    "train_one_epoch",
+}
+
+# Step -> loss, as the notebook printed them.
+CLASSIFICATION = {
+    0: 60.000000006183456,
+    100: 0.016601453438203247,
+    200: 0.007880089523236312,
+    300: 0.005166124417087274,
+    400: 0.0038426757489169313,
+}
+
+
+def test_every_name_of_the_notebook_can_be_imported_with_a_star() -> None:
+    assert set(nncore.__all__) >= PUBLIC_NAMES
+    assert all(hasattr(nncore, name) for name in nncore.__all__)
+
+
+def test_softmax_and_nll_give_the_notebook_s_losses() -> None:
+    logits = 10.0 * np.array([[1, -1, 1], [-1, 1, -1]])
+    targets = np.array([[0, 1, 0], [1, 0, 1]])
+    softmax, loss = Softmax(), NLLLoss()
+    nodes = make_sequential([softmax, loss])
+    losses = []
+    for _ in range(500):
+        losses.append(loss(softmax(logits), targets))
+        back_propagate(nodes)
+        logits -= softmax.input_grad
+    for step, expected in CLASSIFICATION.items():
+        assert losses[step] == pytest.approx(expected, rel=0, abs=1e-8)
+
+
+def test_both_softmax_gradients_are_0_for_a_constant_upstream_gradient() -> None:
+    softmax = Softmax()
+    softmax(10.0 * np.array([[1, -1, 1], [-1, 1, -1]]))
+    for backwards in (softmax.backwards1, softmax.backwards2):
+        backwards(np.ones((2, 3)))
+        np.testing.assert_allclose(softmax.input_grad, np.zeros((2, 3)), atol=1e-15)
+
+
+def test_random_answers_are_right_one_time_in_ten(seed_numpy: Callable[[int], None]) -> None:
+    seed_numpy(0)
+    probabilities = Softmax()(randn(10, 1000))  # noqa: NPY002
+    correct, total = get_accuracy(probabilities, np.ones((1000,)))
+    assert total == 1000
+    assert correct == pytest.approx(100, abs=30)
+
+
+def test_the_training_loop_of_the_notebook(
+    seed_numpy: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed_numpy(0)
+    labels = np.arange(150) % 10
+    prototypes = np.random.random((10, 28, 28))  # noqa: NPY002
+    images = 0.8 * prototypes[labels] + 0.2 * np.random.random((150, 28, 28))  # noqa: NPY002
+    train = Dataset(images[:100], labels[:100])
+    valid = Dataset(images[100:], labels[100:])
+    model, optimizer, args = FCModel(), SGD(lr=1e-3), {"batch_size": 64}
+
+    ends = [layer for layer in model.layers if layer.child is None]
+    assert ends == []
+    assert model.layers[-1].child is model.loss
+
+    results = []
+    for epoch in range(1, 4):
+        label = f"Epoch {epoch}"
+        results.append(train_one_epoch(model, train, valid, optimizer, args, label=label))
+
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line.startswith("[")] == [
+        f"[Epoch {epoch}]{phase}" for epoch in (1, 2, 3) for phase in ("Training", "Evaluating")
+    ]
+    assert results[-1].training_loss < results[0].training_loss
+    assert results[-1].validation.total == 50
