@@ -12,7 +12,7 @@ from nncore.linear import LinearLayer, kaiming_init
 from nncore.losses import MSE, ClassificationLoss, Loss, NLLLoss, SoftmaxCrossEntropy
 from nncore.model import FCModel
 from nncore.node import Node
-from nncore.optimizers import SGD, Adam, Optimizer
+from nncore.optimizers import SGD, NesterovSGD, Optimizer
 from nncore.repository import (
     DamagedVersionError,
     ModelRepository,
@@ -34,7 +34,6 @@ __all__ = [
     "MAX_PIXEL",
     "MSE",
     "SGD",
-    "Adam",
     "ClassificationLoss",
     "DamagedVersionError",
     "Dataset",
@@ -46,6 +45,7 @@ __all__ = [
     "Loss",
     "ModelRepository",
     "NLLLoss",
+    "NesterovSGD",
     "Node",
     "Optimizer",
     "PublishedModel",

@@ -1,6 +1,5 @@
 """How parameters move: each optimizer takes the gradients of `back_propagate` and steps once."""
 
-import math
 from typing import Protocol
 
 import numpy as np
@@ -32,41 +31,31 @@ class SGD:
                 parameter -= self.lr * gradient
 
 
-class Adam:
-    """Adam: each entry steps by its own mean gradient over its own root mean square.
+class NesterovSGD:
+    """SGD with Nesterov's momentum: v <- m * v + g, then p <- p - lr * (g + m * v).
 
-    Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1, in the
-    efficient order of its section 2.
+    Source: Sutskever et al. 2013, "On the importance of initialization and momentum in deep
+    learning", section 2, with the parameters kept at the point where the gradient is taken, as
+    `torch.optim.SGD` does.
 
     Args:
         lr: The step size.
-        beta1: Decay of the mean.
-        beta2: Decay of the mean square.
-        epsilon: Keeps the quotient finite.
+        momentum: How much of the velocity stays from step to step, 0 to 1.
     """
 
-    def __init__(
-        self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
-    ) -> None:
+    def __init__(self, lr: float, momentum: float = 0.9) -> None:
         self.lr = lr
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
-        self.steps = 0
-        self._moments: dict[Node, list[tuple[Array, Array]]] = {}
+        self.momentum = momentum
+        self._velocities: dict[Node, list[Array]] = {}
 
     def step(self, grads: Gradients) -> None:
         """Move every parameter that has a gradient, in place."""
-        self.steps += 1
-        step_size = self.lr * math.sqrt(1 - self.beta2**self.steps) / (1 - self.beta1**self.steps)
         for node, node_grads in grads.items():
-            if node not in self._moments:
-                self._moments[node] = [
-                    (np.zeros_like(p), np.zeros_like(p)) for p in node.parameters
-                ]
-            for parameter, gradient, (mean, mean_square) in zip(
-                node.parameters, node_grads, self._moments[node], strict=True
+            if node not in self._velocities:
+                self._velocities[node] = [np.zeros_like(p) for p in node.parameters]
+            for parameter, gradient, velocity in zip(
+                node.parameters, node_grads, self._velocities[node], strict=True
             ):
-                mean += (1 - self.beta1) * (gradient - mean)
-                mean_square += (1 - self.beta2) * (gradient * gradient - mean_square)
-                parameter -= step_size * mean / (np.sqrt(mean_square) + self.epsilon)
+                velocity *= self.momentum
+                velocity += gradient
+                parameter -= self.lr * (gradient + self.momentum * velocity)

@@ -141,7 +141,10 @@ def _sizes(text: str) -> tuple[int, ...]:
 _recipe_options: dict[str, dict[str, Any]] = {
     "hidden_sizes": {"type": _sizes, "metavar": "N,N", "help": "width of each hidden layer"},
     "optimizer": {"choices": OPTIMIZERS, "help": "how the parameters move"},
-    "learning_rate": {"type": float, "help": "size of the first step"},
+    "learning_rate": {
+        "type": float,
+        "help": "size of the first step, for the loss summed over a batch",
+    },
     "schedule": {"choices": SCHEDULES, "help": "how the learning rate changes"},
     "batch_size": {"type": int, "help": "images a step"},
     "epochs": {"type": int, "help": "passes through the training images"},

@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3 import Retry
 
 from trainer.errors import DownloadError
 from trainer.progress import log, progress_bar
 
 CONNECT_SECONDS = 3
 READ_SECONDS = 30
-_RETRY = Retry(total=2, connect=1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
+_RETRY = urllib3.Retry(
+    total=2,
+    connect=1,
+    backoff_factor=0.5,
+    status_forcelist=(429, 500, 502, 503, 504),
+    respect_retry_after_header=False,  # an hour, perhaps, while the next mirror is idle
+)
+_MIRROR_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error, ValueError)
 _CHUNK = 1 << 16
 
 
@@ -57,7 +64,7 @@ def download(file: RemoteFile, mirrors: Sequence[str], destination: Path) -> Non
             try:
                 _fetch(session, f"{mirror}{file.name}.gz", file, partial)
                 partial.replace(destination)
-            except (requests.RequestException, zlib.error, ValueError) as error:
+            except _MIRROR_FAILURES as error:
                 log(f"{mirror}: {file.name}: {_short(error)}")
                 failures.append(mirror)
             else:
@@ -98,6 +105,8 @@ def _decompressed(response: requests.Response, name: str) -> Iterator[bytes]:
     with progress_bar(int(length) if length.isdigit() else None, name, "B") as bar:
         for compressed in response.raw.stream(_CHUNK, decode_content=False):
             bar.update(len(compressed))
+            if gunzip.eof:
+                raise ValueError("expected nothing after the end of the gzip stream, got more")
             while compressed:
                 yield gunzip.decompress(compressed, _CHUNK)
                 compressed = gunzip.unconsumed_tail

@@ -39,6 +39,7 @@ class Fit:
     seconds: float
 
 
+@np.errstate(all="ignore")  # divergence is told once, by the loss, and not by each operation
 def fit(
     recipe: Recipe,
     train: LabelledImages,
@@ -86,11 +87,13 @@ def fit(
             epoch_start = time.monotonic()
             loss = train_epoch(model, train_data, optimizer, recipe.batch_size, after_step)
             speed = len(train) / (time.monotonic() - epoch_start)
-        if not math.isfinite(loss):
-            raise TrainerError(
-                f"expected a finite loss, got {loss} in epoch {epoch}: try a lower --learning-rate"
-            )
         result = EpochResult(loss, evaluate(model, valid_data))
+        for finite in (loss, result.validation.loss):
+            if not math.isfinite(finite):
+                raise TrainerError(
+                    f"expected a finite loss, got {finite} in epoch {epoch}: "
+                    "try a lower --learning-rate"
+                )
         history.append(result)
         seconds_left = (time.monotonic() - start) / epoch * (recipe.epochs - epoch)
         log(

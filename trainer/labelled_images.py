@@ -11,6 +11,8 @@ from nncore import MAX_PIXEL
 from nncore.types import Array
 from trainer.errors import DataError
 
+LARGEST_CLASS_COUNT = 10_000
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -40,8 +42,11 @@ class LabelledImages:
             )
         if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
             raise DataError(
-                f"{origin}: expected labels that are integers from 0 on, "
-                f"got {labels.dtype} from {labels.min()}"
+                f"{origin}: expected labels that are integers from 0 on, got {_described(labels)}"
+            )
+        if labels.max() >= LARGEST_CLASS_COUNT:
+            raise DataError(
+                f"{origin}: expected labels below {LARGEST_CLASS_COUNT}, got {_described(labels)}"
             )
         return cls(_grey_levels(images, origin), labels.astype(np.int64))
 
@@ -101,9 +106,6 @@ class ImageData:
         return classes
 
 
-LARGEST_CLASS_COUNT = 10_000
-
-
 def _grey_levels(images: Array, origin: str) -> Array:
     if images.dtype == np.uint8:
         return images
@@ -111,6 +113,11 @@ def _grey_levels(images: Array, origin: str) -> Array:
         grey_levels: Array = np.rint(images * MAX_PIXEL).astype(np.uint8)
         return grey_levels
     raise DataError(
-        f"{origin}: expected images as uint8, or as floats from 0 to 1, "
-        f"got {images.dtype} from {images.min()} to {images.max()}"
+        f"{origin}: expected images as uint8, or as floats from 0 to 1, got {_described(images)}"
     )
+
+
+def _described(array: Array) -> str:
+    if not np.issubdtype(array.dtype, np.number):
+        return f"{array.dtype}"
+    return f"{array.dtype} from {array.min()} to {array.max()}"

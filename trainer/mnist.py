@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainer.download import RemoteFile, download
-from trainer.errors import DataError
+from trainer.errors import DataError, DownloadError
 from trainer.idx import IdxFile, read_idx
 from trainer.labelled_images import ImageData, LabelledImages
 from trainer.progress import log
@@ -110,7 +110,10 @@ def _from_cache(path: Path, file: RemoteFile, mirrors: Sequence[str]) -> IdxFile
         except DataError as error:
             log(f"{error}; fetching it anew")
             path.unlink()
-    download(file, mirrors, path)
+    try:
+        download(file, mirrors, path)
+    except OSError as error:
+        raise DownloadError(f"{path.parent} cannot keep downloads: {error}") from error
     return _verified(path, file)
 
 

@@ -1,12 +1,12 @@
 """A data set in one `.npz`: `images` and `labels`, perhaps `test_images` and `test_labels` too."""
 
 import hashlib
-import zipfile
-import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from nncore.types import Array
 from trainer.errors import DataError
 from trainer.labelled_images import ImageData, LabelledImages
 
@@ -20,11 +20,8 @@ def load_npz(path: Path, name: str) -> ImageData:
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: expected an .npz of plain arrays: {error}") from error
+        file.seek(0)
+        arrays = _plain_arrays(file, path)
     parts = {}
     for prefix in ("", "test_"):
         names = f"{prefix}images", f"{prefix}labels"
@@ -37,3 +34,11 @@ def load_npz(path: Path, name: str) -> ImageData:
             images, labels = (arrays[array] for array in names)
             parts[prefix] = LabelledImages.checked(images, labels, origin=f"{path} ({names[0]})")
     return ImageData(name, parts[""], parts.get("test_"), {path.name: digest})
+
+
+def _plain_arrays(file: BinaryIO, path: Path) -> dict[str, Array]:
+    try:
+        with np.load(file, allow_pickle=False) as members:
+            return {n: array for n, array in members.items() if isinstance(array, np.ndarray)}
+    except Exception as error:
+        raise DataError(f"{path}: expected an .npz of plain arrays: {error}") from error

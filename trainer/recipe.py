@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nncore import SGD, Adam, Optimizer
+from nncore import SGD, NesterovSGD, Optimizer
 from trainer.errors import TrainerError
 
-OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {"adam": Adam, "sgd": SGD}
+OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {
+    "sgd": SGD,
+    "nesterov": NesterovSGD,
+}
 SCHEDULES = ("constant", "cosine")
 
 
@@ -17,8 +20,8 @@ class Recipe:
 
     Attributes:
         hidden_sizes: The width of each hidden layer, first to last.
-        optimizer: "adam" or "sgd".
-        learning_rate: The first step's; the loss is summed over a batch, which matters to SGD.
+        optimizer: "sgd", or "nesterov" for momentum.
+        learning_rate: The first step's, for the loss summed over a batch.
         schedule: "constant", or "cosine", which falls to nothing at the last step.
         batch_size: Images a step.
         epochs: Passes through the training images.
@@ -26,8 +29,8 @@ class Recipe:
     """
 
     hidden_sizes: tuple[int, ...] = (512, 256)
-    optimizer: str = "adam"
-    learning_rate: float = 2e-3
+    optimizer: str = "nesterov"
+    learning_rate: float = 8e-4
     schedule: str = "cosine"
     batch_size: int = 256
     epochs: int = 10

@@ -1,0 +1,45 @@
+"""What the trainer's tests share: an environment of their own, and mirrors on the loopback."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.trainer.mirror import Mirror, Reply, serve
+from trainer import download
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the caller's settings and proxies out, and a run's signal handlers in."""
+    for name in list(os.environ):
+        if name in ("DATA_DIR", "MODEL_DIR", "CACHE_DIR") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry as often as ever, without the pauses between."""
+    monkeypatch.setattr(download, "_RETRY", download._RETRY.new(backoff_factor=0))
+
+
+@pytest.fixture
+def mirror() -> Iterator[Callable[[dict[str, Reply]], Mirror]]:
+    """Start any number of mirrors; each knows what it was asked."""
+    with ExitStack() as stack:
+        yield lambda replies: stack.enter_context(serve(replies))
+
+
+@pytest.fixture
+def dead_mirror() -> Iterator[str]:
+    """A mirror that refuses every connection: its port is taken and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/"

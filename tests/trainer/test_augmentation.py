@@ -1,0 +1,116 @@
+"""Deformed images are still images of the same things: in range, in place, in their order."""
+
+import numpy as np
+import pytest
+
+from nncore import scale_pixels
+from nncore.types import Array
+from trainer.augmentation import DEFAULT_STRENGTH, GROUP_SIZE, Augmentation, Strength, applies_to
+
+NONE = Strength(rotation=0, scale=0, shear=0, shift=0, elastic=0)
+SHAPES = [(28, 28), (2, 2), (3, 9), (20, 7)]
+
+
+def noise(count: int, shape: tuple[int, ...]) -> Array:
+    return np.random.default_rng(1).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def deform(images: Array, strength: Strength = DEFAULT_STRENGTH, seed: int = 0) -> Array:
+    return Augmentation(images.shape[1:], np.random.default_rng(seed), strength)(images)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_no_deformation_only_scales(shape: tuple[int, int]) -> None:
+    images = noise(GROUP_SIZE + 3, shape)
+    expected = scale_pixels(images).reshape(len(images), -1)
+    np.testing.assert_allclose(deform(images, NONE), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("count", [1, GROUP_SIZE - 1, GROUP_SIZE, GROUP_SIZE + 1, 3 * GROUP_SIZE])
+def test_deformed_images_are_single_precision_rows_from_0_to_1(
+    count: int, shape: tuple[int, int]
+) -> None:
+    deformed = deform(noise(count, shape))
+    assert deformed.shape == (count, shape[0] * shape[1])
+    assert deformed.dtype == np.float32
+    assert deformed.min() >= 0
+    assert deformed.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_plain_image_stays_plain(level: int) -> None:
+    deformed = deform(np.full((40, 28, 28), level, np.uint8))
+    np.testing.assert_allclose(deformed, level / 255, atol=1e-6)
+
+
+def test_images_keep_their_order() -> None:
+    levels = np.arange(100, dtype=np.uint8)
+    deformed = deform(np.tile(levels[:, None, None], (1, 28, 28)))
+    np.testing.assert_allclose(deformed.mean(axis=1), levels / 255, atol=1e-5)
+
+
+def test_ink_stays_roughly_where_it_was() -> None:
+    images = np.zeros((320, 28, 28), np.uint8)
+    images[:, 10:18, 10:18] = 255
+    deformed = deform(images).reshape(-1, 28, 28)
+    ink = deformed.sum(axis=(1, 2))
+    assert 40 < ink.min() < ink.max() < 95  # 64 before
+    rows = (deformed.sum(axis=2) @ np.arange(28)) / ink
+    columns = (deformed.sum(axis=1) @ np.arange(28)) / ink
+    for centres in (rows, columns):
+        assert np.abs(centres - 13.5).max() < 5
+        assert centres.mean() == pytest.approx(13.5, abs=1)
+
+
+def test_the_images_given_are_left_alone() -> None:
+    images = noise(40, (28, 28))
+    before = images.copy()
+    deform(images)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_a_seed_repeats_itself_and_another_differs() -> None:
+    images = noise(40, (28, 28))
+    np.testing.assert_array_equal(deform(images, seed=3), deform(images, seed=3))
+    assert not np.array_equal(deform(images, seed=3), deform(images, seed=4))
+
+
+def test_every_call_deforms_anew() -> None:
+    images = noise(40, (28, 28))
+    augmentation = Augmentation((28, 28), np.random.default_rng(0))
+    assert not np.array_equal(augmentation(images), augmentation(images))
+
+
+@pytest.mark.parametrize(
+    ("strength", "moved"),
+    [
+        (Strength(12, 0, 0, 0, 0), True),
+        (Strength(0, 0.12, 0, 0, 0), True),
+        (Strength(0, 0, 0.12, 0, 0), True),
+        (Strength(0, 0, 0, 1.5, 0), True),
+        (Strength(0, 0, 0, 0, 0.8), True),
+        (Strength(0, 0, 0, 0, 0), False),
+    ],
+    ids=["rotation", "scale", "shear", "shift", "elastic", "none"],
+)
+def test_each_kind_of_deformation_does_something(strength: Strength, moved: bool) -> None:
+    images = noise(8, (28, 28))
+    plain = deform(images, NONE)
+    assert (np.abs(deform(images, strength) - plain).max() > 0.01) == moved
+
+
+@pytest.mark.parametrize(
+    ("shape", "applies"),
+    [
+        ((28, 28), True),
+        ((2, 2), True),
+        ((1, 28), False),
+        ((28, 1), False),
+        ((784,), False),
+        ((28, 28, 3), False),
+        ((), False),
+    ],
+)
+def test_it_applies_to_images_with_rows_and_columns(shape: tuple[int, ...], applies: bool) -> None:
+    assert applies_to(shape) == applies

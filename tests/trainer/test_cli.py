@@ -1,0 +1,456 @@
+"""The command line, inside and as a process: one clear line and an exit code for every ending."""
+
+import gzip
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+from nncore import ModelRepository
+from tests.trainer.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
+from trainer import cli
+from trainer.cli import main
+from trainer.job import Job
+from trainer.recipe import RECIPES
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """The jobs that the command line asks for, none of which runs."""
+    asked: list[Job] = []
+    monkeypatch.setattr(cli, "run", asked.append)
+    return asked
+
+
+def asked_for(jobs: list[Job], *options: str) -> Job:
+    assert main(options) == 0
+    return jobs[-1]
+
+
+def test_without_options_the_default_recipe_is_asked_for(jobs: list[Job]) -> None:
+    job = asked_for(jobs)
+    assert (job.dataset, job.data_dir, job.model_dir) == ("auto", None, Path("models"))
+    assert (job.model_name, job.num_classes, job.seed) == (None, None, 0)
+    assert (job.recipe, job.recipe_name) == (RECIPES["default"], "default")
+    assert job.cache_dir.name == "nodestack"
+    assert job.cache_dir.is_absolute()
+
+
+def test_every_option_is_heard(jobs: list[Job]) -> None:
+    job = asked_for(
+        jobs,
+        *("--dataset", "x.npz", "--data-dir", "d", "--cache-dir", "c", "--classes", "7"),
+        *("--model-dir", "m", "--model-name", "n", "--recipe", "notebook", "--seed", "5"),
+    )
+    assert job == Job(
+        "x.npz", Path("d"), Path("c"), Path("m"), "n", 7, RECIPES["notebook"], "notebook", 5
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("hidden_sizes", "30,20", (30, 20)),
+        ("hidden_sizes", "30", (30,)),
+        ("hidden_sizes", "", ()),
+        ("optimizer", "nesterov", "nesterov"),
+        ("learning_rate", "0.25", 0.25),
+        ("schedule", "cosine", "cosine"),
+        ("batch_size", "5", 5),
+        ("epochs", "3", 3),
+    ],
+)
+def test_every_value_of_a_recipe_can_be_overridden_alone(
+    jobs: list[Job], option: str, value: str, expected: object
+) -> None:
+    recipe = asked_for(jobs, "--recipe", "notebook", f"--{option.replace('_', '-')}", value).recipe
+    assert vars(recipe) == {**vars(RECIPES["notebook"]), option: expected}
+
+
+@pytest.mark.parametrize(("option", "on"), [("--augmentation", True), ("--no-augmentation", False)])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_augmentation_can_be_turned_on_and_off(
+    jobs: list[Job], recipe: str, option: str, on: bool
+) -> None:
+    assert asked_for(jobs, "--recipe", recipe, option).recipe.augmentation == on
+
+
+ENVIRONMENT = {"DATA_DIR": "data_dir", "MODEL_DIR": "model_dir", "CACHE_DIR": "cache_dir"}
+
+
+@pytest.mark.parametrize("variable", ENVIRONMENT)
+def test_folders_come_from_the_environment_unless_an_option_names_them(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    member = ENVIRONMENT[variable]
+    plain = getattr(asked_for(jobs), member)
+    monkeypatch.setenv(variable, "/from/the/environment")
+    assert getattr(asked_for(jobs), member) == Path("/from/the/environment")
+    option = f"--{member.replace('_', '-')}"
+    assert getattr(asked_for(jobs, option, "by-option"), member) == Path("by-option")
+    monkeypatch.setenv(variable, "")
+    assert getattr(asked_for(jobs), member) == plain
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--nonsense"],
+        ["--epoch", "3"],
+        ["nonsense"],
+        ["--epochs"],
+        ["--epochs", "many"],
+        ["--epochs", "1.5"],
+        ["--batch-size", "x"],
+        ["--learning-rate", "fast"],
+        ["--hidden-sizes", "a,b"],
+        ["--hidden-sizes", "8,"],
+        ["--hidden-sizes", "-8"],
+        ["--seed", "-1"],
+        ["--seed", "x"],
+        ["--classes", "x"],
+        ["--recipe", "nonsense"],
+        ["--optimizer", "nonsense"],
+        ["--schedule", "nonsense"],
+        ["--augmentation", "nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_option_exits_with_2_and_runs_nothing(
+    jobs: list[Job], options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(options)
+    assert error.value.code == 2
+    assert jobs == []
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("python -m trainer: error: ")
+    assert options[0] in last or options[-1] in last
+
+
+def test_help_names_every_option_and_every_environment_variable(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["--help"])
+    assert error.value.code == 0
+    told = capsys.readouterr().out
+    for word in (
+        *("--dataset", "--data-dir", "--cache-dir", "--classes", "--model-dir", "--model-name"),
+        *("--recipe", "--seed", *ENVIRONMENT, *RECIPES, "auto", "mnist", "synthetic", ".npz"),
+        *("130", "143"),
+    ):
+        assert word in told
+    for member in vars(RECIPES["default"]):
+        assert f"--{member.replace('_', '-')}" in told
+    assert "None" not in told
+
+
+def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """Run options that must fail with one line, publish nothing and leave nothing."""
+    before = tree(Path("models"))
+    assert main(options) == 1
+    output = capsys.readouterr()
+    assert "published" not in output.out
+    (line,) = output.err.splitlines()
+    assert line.startswith("error: ")
+    assert tree(Path("models")) == before
+    return line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--epochs", "0"], "expected epochs of 1 or more, got 0"),
+        (["--batch-size", "-3"], "expected batch_size of 1 or more, got -3"),
+        (["--learning-rate", "0"], "expected a learning rate over 0"),
+        (["--learning-rate", "nan"], "expected a learning rate over 0"),
+        (["--hidden-sizes", "8,0"], "expected hidden sizes of 1 or more"),
+        (["--classes", "2"], "expected labels in 0..1, got 2"),
+        (["--classes", "0"], "got 2"),
+        (["--classes", "100000"], "classes, got 100000"),
+        (["--model-name", "../x"], "expected a model name"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(
+    capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    save_npz(Path("toy.npz"))
+    assert message in failure(capsys, "--dataset", "toy.npz", *options)
+
+
+def write_idx(**changes: bytes) -> Path:
+    """Write a directory of good IDX files but for the changed ones."""
+    toy = toy_problem(30)
+    contents = {
+        "train_images": idx_bytes(toy.images),
+        "train_labels": idx_bytes(toy.labels.astype(np.uint8)),
+        **changes,
+    }
+    folder = Path("letters")
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name.replace("_", "-")).write_bytes(content)
+    return folder
+
+
+IMAGES, LABELS = idx_bytes(toy_problem(30).images), idx_bytes(np.arange(30, dtype=np.uint8) % 3)
+
+BAD_IDX: dict[str, tuple[dict[str, bytes], str]] = {
+    "empty": ({"train_images": b""}, "train-images: expected an IDX magic number"),
+    "truncated": ({"train_images": IMAGES[:-1]}, "train-images: expected 360 bytes"),
+    "oversized": ({"train_labels": LABELS + b"x"}, "train-labels: expected 30 bytes"),
+    "wrong magic": ({"train_labels": b"\1" + LABELS[1:]}, "train-labels: expected an IDX magic"),
+    "damaged gzip": (
+        {"train_images": gzip.compress(IMAGES)[:-1]},
+        "train-images: expected a whole gzip file",
+    ),
+    "mismatched counts": (
+        {"train_labels": idx_bytes(np.zeros(29, np.uint8))},
+        "expected one label for each of 30 images",
+    ),
+    "negative labels": (
+        {"train_labels": idx_bytes(np.full(30, -1, np.int8))},
+        "expected labels that are integers from 0 on",
+    ),
+    "wide images": (
+        {"train_images": idx_bytes(np.full((30, 2, 2), 300, np.int16))},
+        "expected images as uint8",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_IDX)
+def test_bad_idx_files_are_named_in_one_line(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    changes, message = BAD_IDX[kind]
+    assert message in failure(capsys, "--dataset", str(write_idx(**changes)))
+
+
+@pytest.mark.parametrize("dataset", ["auto", "mnist"])
+def test_files_that_are_not_mnists_are_told_by_their_digest(
+    capsys: pytest.CaptureFixture[str], dataset: str
+) -> None:
+    for name, content in small_mnist().contents.items():
+        Path(name).write_bytes(content)
+    line = failure(capsys, "--dataset", dataset, "--data-dir", ".")
+    assert "train-images-idx3-ubyte: expected MNIST's SHA-256 ba891046" in line
+
+
+def test_string_labels_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    path = save_npz(Path("toy.npz"), labels=toy_problem().labels.astype(str))
+    assert "toy.npz" in failure(capsys, "--dataset", str(path))
+
+
+@pytest.mark.parametrize("dataset", ["nonsense", "nowhere/x.npz"])
+def test_a_data_set_that_is_not_there_is_refused(
+    capsys: pytest.CaptureFixture[str], dataset: str
+) -> None:
+    assert dataset in failure(capsys, "--dataset", dataset)
+
+
+@pytest.mark.parametrize("model_dir", ["a-file", "a-file/models"])
+def test_a_models_folder_that_cannot_be_written_is_refused_before_training(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model_dir: str
+) -> None:
+    Path("a-file").write_text("in the way")
+    monkeypatch.setenv("MODEL_DIR", model_dir)
+    line = failure(capsys, "--dataset", str(save_npz(Path("toy.npz"))))
+    assert "a-file" in line
+    assert Path("a-file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (MemoryError(), 1, "error: expected memory enough for the data and the network"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (ValueError("two\nlines"), 1, "error: two lines"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing was published"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_every_ending_has_one_line_and_a_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException,
+    code: int,
+    line: str,
+) -> None:
+    def end(_job: Job) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli, "run", end)
+    assert main([]) == code
+    (told,) = capsys.readouterr().err.splitlines()
+    assert line in told
+
+
+def test_sigterm_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "run", lambda _job: signal.raise_signal(signal.SIGTERM))
+    assert main([]) == 143
+    assert capsys.readouterr().err == "terminated; nothing was published\n"
+
+
+def test_a_defect_is_not_passed_off_as_a_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_job: Job) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(cli, "run", fail)
+    with pytest.raises(AssertionError):
+        main([])
+
+
+def environment() -> dict[str, str]:
+    """The environment of a process: this project's code, and fonts that are already indexed."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),
+    }
+
+
+def start(*options: str, before_start: Callable[[], object] | None = None) -> subprocess.Popen[str]:
+    """Start the trainer as a process, in the current folder."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if before_start:
+            before_start()
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainer", "--dataset", "toy.npz", "--hidden-sizes", "8", *options],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=prepare,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+
+def test_a_run_as_a_process_publishes_and_tells_it_in_plain_lines() -> None:
+    save_npz(Path("toy.npz"))
+    process = start("--epochs", "2")
+    out, err = finish(process)
+    assert process.returncode == 0, err
+    lines = out.splitlines()
+    assert lines[0] == "toy: 99 images to train on, 9 to validate, 12 to test; recipe default"
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
+    assert lines[3].startswith("test ")
+    assert lines[4:] == ["published models/toy/1"]
+    assert err == ""
+    assert "\r" not in out
+    assert ModelRepository("models").load("toy").manifest.version == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGTERM, 143, "terminated; nothing was published"),
+        (signal.SIGINT, 130, "interrupted; nothing was published"),
+    ],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_a_signal_in_the_middle_of_training_ends_it_and_leaves_nothing(
+    number: signal.Signals, code: int, line: str
+) -> None:
+    toy = toy_problem(12_000)
+    save_npz(Path("toy.npz"), images=toy.images, labels=toy.labels)
+    process = start("--epochs", "1000000")
+    assert process.stdout is not None
+    for told in process.stdout:
+        if told.startswith("epoch 1/"):
+            break
+    process.send_signal(number)
+    out, err = finish(process)
+    assert process.returncode == code
+    assert err == f"{line}\n"
+    assert "published" not in out
+    assert tree(Path("models")) == {}
+
+
+def test_training_that_diverges_ends_with_one_line() -> None:
+    save_npz(Path("toy.npz"))
+    process = start("--optimizer", "sgd", "--learning-rate", "1e30")
+    _, err = finish(process)
+    assert process.returncode == 1
+    assert err.startswith("error: expected a finite loss, got ")
+    assert err.count("\n") == 1
+    assert tree(Path("models")) == {}
+
+
+def test_weights_that_cannot_be_written_whole_end_the_run_and_leave_nothing() -> None:
+    save_npz(Path("toy.npz"))
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    process = start("--hidden-sizes", "100", "--epochs", "1", before_start=limit)
+    out, err = finish(process)
+    assert process.returncode == 1
+    assert err.startswith("error: ")
+    assert "File too large" in err
+    assert err.count("\n") == 1
+    assert "published" not in out
+    assert tree(Path("models")) == {}
+
+
+FULL_DISK = """
+mount -t tmpfs -o size=32k tmpfs models || exit 77
+"$@"
+code=$?
+find models -mindepth 1
+exit $code
+"""
+
+
+def test_a_full_disk_ends_the_run_and_leaves_nothing() -> None:
+    if not shutil.which("unshare"):
+        pytest.skip("no unshare to mount a small disk with")
+    save_npz(Path("toy.npz"))
+    Path("models").mkdir()
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"),
+            *(sys.executable, "-m", "trainer", "--dataset", "toy.npz"),
+            *("--hidden-sizes", "1000", "--epochs", "1"),
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode == 77 or done.stderr.startswith("unshare"):
+        pytest.skip("mounting a small disk is not permitted")
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "published" not in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("epoch 1/1")

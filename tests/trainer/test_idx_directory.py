@@ -1,0 +1,151 @@
+"""A directory of IDX files: what it must hold, what it may hold, and what is ambiguous."""
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nncore.types import Array
+from tests.trainer.data import idx_bytes, toy_problem
+from trainer.errors import DataError
+from trainer.idx_directory import load_idx_directory
+
+TOY = toy_problem(30)
+IMAGES, LABELS = TOY.images, TOY.labels.astype(np.uint8)
+TRAIN = {"train-images-idx3-ubyte": IMAGES, "train-labels-idx1-ubyte": LABELS}
+TEST = {"t10k-images-idx3-ubyte": IMAGES[:9], "t10k-labels-idx1-ubyte": LABELS[:9]}
+
+
+def write(folder: Path, arrays: dict[str, Array], gzipped: bool = False) -> Path:
+    for name, array in arrays.items():
+        content = idx_bytes(array)
+        if gzipped:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+    return folder
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(DataError) as error:
+        load_idx_directory(folder, "toy")
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_a_directory_with_all_four_files(tmp_path: Path, gzipped: bool) -> None:
+    data = load_idx_directory(write(tmp_path, TRAIN | TEST, gzipped), "toy")
+    assert data.name == "toy"
+    assert data.test is not None
+    np.testing.assert_array_equal(data.train.images, IMAGES)
+    np.testing.assert_array_equal(data.train.labels, LABELS)
+    np.testing.assert_array_equal(data.test.images, IMAGES[:9])
+    np.testing.assert_array_equal(data.test.labels, LABELS[:9])
+    assert data.digests == {
+        name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in (TRAIN | TEST).items()
+    }
+
+
+def test_gzipped_and_plain_files_may_mix(tmp_path: Path) -> None:
+    write(write(tmp_path, TRAIN, gzipped=True), TEST)
+    data = load_idx_directory(tmp_path, "toy")
+    assert (len(data.train), data.test and len(data.test)) == (30, 9)
+
+
+def test_test_images_may_be_missing(tmp_path: Path) -> None:
+    assert load_idx_directory(write(tmp_path, TRAIN), "toy").test is None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("test-images-idx3-ubyte", "test-labels-idx1-ubyte"),
+        ("letters-test-images-idx3-ubyte", "letters-test-labels-idx1-ubyte"),
+        ("letters-t10k-images.idx", "letters-t10k-labels.idx"),
+    ],
+)
+def test_test_images_go_by_several_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    write(tmp_path, TRAIN | dict(zip(names, TEST.values(), strict=True)), gzipped=True)
+    data = load_idx_directory(tmp_path, "toy")
+    assert data.test is not None
+    np.testing.assert_array_equal(data.test.images, IMAGES[:9])
+    assert set(names) < set(data.digests)
+
+
+def test_train_files_may_have_a_prefix_and_lie_beside_other_files(tmp_path: Path) -> None:
+    write(tmp_path, {f"letters-{name}": array for name, array in TRAIN.items()})
+    (tmp_path / "README").write_text("letters")
+    assert len(load_idx_directory(tmp_path, "toy").train) == 30
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(30, 12), (30, 1, 1), (30, 3, 4), (30, 2, 2, 3)],
+    ids=lambda shape: "x".join(map(str, shape)),
+)
+def test_images_may_have_any_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    images = np.resize(IMAGES, shape)
+    write(tmp_path, {**TRAIN, "train-images-idx3-ubyte": images})
+    assert load_idx_directory(tmp_path, "toy").train.images.shape == shape
+
+
+def test_float_images_from_0_to_1_are_quantized(tmp_path: Path) -> None:
+    write(tmp_path, {**TRAIN, "train-images-idx3-ubyte": (IMAGES / 255).astype(np.float32)})
+    np.testing.assert_array_equal(load_idx_directory(tmp_path, "toy").train.images, IMAGES)
+
+
+def test_a_directory_with_none_of_the_files_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: expected *train-images* and *train-labels* in IDX form, gzipped or not, "
+        "got neither"
+    )
+
+
+def test_test_images_alone_are_refused(tmp_path: Path) -> None:
+    assert "got neither" in refusal(write(tmp_path, TEST))
+
+
+@pytest.mark.parametrize("missing", [*TRAIN, *TEST])
+def test_images_without_labels_and_labels_without_images_are_refused(
+    tmp_path: Path, missing: str
+) -> None:
+    write(tmp_path, TRAIN | TEST)
+    (tmp_path / missing).unlink()
+    pattern = missing.split("-idx")[0]
+    assert refusal(tmp_path) == f"{tmp_path}: expected one file *{pattern}*, got none"
+
+
+@pytest.mark.parametrize("name", [*TRAIN, *TEST])
+def test_a_file_that_is_there_twice_is_ambiguous(tmp_path: Path, name: str) -> None:
+    write(write(tmp_path, TRAIN | TEST), {name: IMAGES}, gzipped=True)
+    assert f"got {name}, {name}.gz" in refusal(tmp_path)
+
+
+def test_mismatched_counts_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, {**TRAIN, "train-labels-idx1-ubyte": LABELS[:-1]})
+    message = refusal(tmp_path)
+    assert "expected one label for each of 30 images, got labels of shape (29,)" in message
+    assert "train-images-idx3-ubyte" in message
+
+
+def test_images_and_labels_exchanged_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, dict(zip(TRAIN, reversed(TRAIN.values()), strict=True)))
+    assert "expected images (count, height, width), got (30,)" in refusal(tmp_path)
+
+
+def test_test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, {**TRAIN, **TEST, "t10k-images-idx3-ubyte": IMAGES[:9, :2]})
+    with pytest.raises(DataError, match=r"expected test images of shape \(4, 3\)"):
+        load_idx_directory(tmp_path, "toy")
+
+
+@pytest.mark.parametrize("name", [*TRAIN, *TEST])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path, TRAIN | TEST)
+    os.truncate(tmp_path / name, (tmp_path / name).stat().st_size - 1)
+    assert refusal(tmp_path).startswith(f"{tmp_path / name}: expected ")

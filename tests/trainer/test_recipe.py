@@ -1,0 +1,74 @@
+"""Recipes hold values that can train, and a learning rate that follows its schedule."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nncore import SGD, NesterovSGD
+from trainer.errors import TrainerError
+from trainer.recipe import DEFAULT_RECIPE, OPTIMIZERS, RECIPES, SCHEDULES, Recipe
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_size": 0}, "expected batch_size of 1 or more, got 0"),
+        ({"batch_size": -5}, "expected batch_size of 1 or more, got -5"),
+        ({"epochs": 0}, "expected epochs of 1 or more, got 0"),
+        ({"hidden_sizes": (0,)}, "expected hidden sizes of 1 or more"),
+        ({"hidden_sizes": (5, -1)}, "expected hidden sizes of 1 or more"),
+        ({"learning_rate": 0.0}, "expected a learning rate over 0, got 0.0"),
+        ({"learning_rate": -1e-3}, "expected a learning rate over 0"),
+        ({"learning_rate": math.nan}, "expected a learning rate over 0, got nan"),
+        ({"learning_rate": math.inf}, "expected a learning rate over 0, got inf"),
+    ],
+)
+def test_values_that_cannot_train_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainerError, match=message):
+        replace(Recipe(), **values)  # type: ignore[arg-type]
+
+
+def test_the_least_of_everything_can_train() -> None:
+    least = Recipe(hidden_sizes=(), learning_rate=5e-324, batch_size=1, epochs=1)
+    assert least.hidden_sizes == ()
+
+
+@pytest.mark.parametrize("progress", [0, 0.3, 1])
+def test_a_constant_learning_rate_stays(progress: float) -> None:
+    assert Recipe(schedule="constant", learning_rate=0.2).learning_rate_at(progress) == 0.2
+
+
+def test_a_cosine_begins_whole_is_half_in_the_middle_and_ends_at_nothing() -> None:
+    recipe = Recipe(schedule="cosine", learning_rate=0.2)
+    assert recipe.learning_rate_at(0) == 0.2
+    assert recipe.learning_rate_at(1 / 3) == pytest.approx(0.15)
+    assert recipe.learning_rate_at(0.5) == pytest.approx(0.1)
+    assert recipe.learning_rate_at(1) == 0
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_cosine_only_falls(one: float, other: float) -> None:
+    at = Recipe(schedule="cosine", learning_rate=0.2).learning_rate_at
+    assert 0 <= at(max(one, other)) <= at(min(one, other)) <= 0.2
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", SGD), ("nesterov", NesterovSGD)])
+def test_an_optimizer_starts_at_the_recipes_learning_rate(name: str, kind: type) -> None:
+    recipe = Recipe(optimizer=name, learning_rate=0.25)
+    optimizer = recipe.make_optimizer()
+    assert type(optimizer) is kind
+    assert optimizer.lr == 0.25
+    assert recipe.make_optimizer() is not optimizer
+
+
+def test_the_named_recipes() -> None:
+    assert RECIPES[DEFAULT_RECIPE] == Recipe()
+    assert RECIPES["notebook"] == Recipe(
+        (512, 256), "sgd", 1e-3, "constant", 64, 10, augmentation=False
+    )
+    for recipe in RECIPES.values():
+        assert recipe.optimizer in OPTIMIZERS
+        assert recipe.schedule in SCHEDULES
