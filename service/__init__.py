@@ -1,0 +1,30 @@
+"""The online half: it loads a version that the trainer published and answers requests over HTTP.
+
+Its one core is decode, predict, encode; the routes on top of it are thin.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from service.settings import Settings
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application and load its model.
+
+    Args:
+        settings: Those of the environment when None.
+
+    Raises:
+        SettingsError: A variable of the environment has a value that is no good.
+    """
+    # Imported only here: the health check and gunicorn's master need neither Flask nor numpy.
+    from service.app import create_app as create
+
+    return create(settings)

@@ -1,0 +1,51 @@
+"""The body of a request: read whole when it is wanted, discarded when it is not."""
+
+from flask import Response, request
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from service.errors import RequestError
+
+# A broken connection, or chunks that are none.
+_UNREADABLE = (OSError, ParseException, ClientDisconnected)
+_PIECE_BYTES = 2**16
+_MOST_DISCARDED_BYTES = 2**28
+
+
+def read_body() -> bytes:
+    """Read the body of the current request.
+
+    Raises:
+        RequestError: It is larger than the limit (413) or does not arrive whole (400).
+    """
+    length = request.content_length
+    try:
+        body = request.get_data(cache=False)
+        # Werkzeug silently cuts a body of unknown length at the limit.
+        if length is None and request.environ["wsgi.input"].read(1):
+            raise RequestEntityTooLarge
+    except RequestEntityTooLarge:
+        raise RequestError(
+            413,
+            f"expected a body of at most {request.max_content_length} bytes, "
+            f"got {'more' if length is None else length}: send fewer images a request",
+        ) from None
+    except _UNREADABLE:
+        raise RequestError(400, "expected a whole body, got one that breaks off") from None
+    return body
+
+
+def discard_body(response: Response) -> Response:
+    """Let a client that is still sending what an error has refused come to read the answer.
+
+    Closing the connection on unread data resets it, and the answer may be lost with it.
+    """
+    if response.status_code >= 400:
+        body = request.environ["wsgi.input"]
+        try:
+            for _ in range(_MOST_DISCARDED_BYTES // _PIECE_BYTES):
+                if not body.read(_PIECE_BYTES):
+                    break
+        except _UNREADABLE:
+            pass
+    return response
