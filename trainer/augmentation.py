@@ -58,7 +58,7 @@ class Augmentation:
         self,
         image_shape: tuple[int, ...],
         rng: np.random.Generator,
-        strength: Strength = DEFAULT_STRENGTH,
+        strength: Strength,
     ) -> None:
         self._height, self._width = image_shape
         self._rng = rng

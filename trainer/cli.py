@@ -12,9 +12,10 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from nncore import RepositoryError
+from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.errors import TrainerError
 from trainer.job import Job, run
-from trainer.recipe import DEFAULT_RECIPE, OPTIMIZERS, RECIPES, SCHEDULES, Recipe
+from trainer.recipe import DEFAULT_RECIPE, RECIPES, SCHEDULES, Recipe
 from trainer.signals import TerminatedError, raise_on_sigterm
 
 FAILED = 1
@@ -55,6 +56,8 @@ def _job(options: argparse.Namespace) -> Job:
         for field in fields(Recipe)
         if hasattr(options, field.name)
     }
+    if "augmentation" in overrides:
+        overrides["augmentation"] = DEFAULT_STRENGTH if overrides["augmentation"] else None
     return Job(
         dataset=options.dataset,
         data_dir=options.data_dir,
@@ -140,11 +143,11 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 _recipe_options: dict[str, dict[str, Any]] = {
     "hidden_sizes": {"type": _sizes, "metavar": "N,N", "help": "width of each hidden layer"},
-    "optimizer": {"choices": OPTIMIZERS, "help": "how the parameters move"},
     "learning_rate": {
         "type": float,
         "help": "size of the first step, for the loss summed over a batch",
     },
+    "momentum": {"type": float, "help": "Nesterov's, 0 to less than 1; 0 is plain SGD"},
     "schedule": {"choices": SCHEDULES, "help": "how the learning rate changes"},
     "batch_size": {"type": int, "help": "images a step"},
     "epochs": {"type": int, "help": "passes through the training images"},

@@ -61,13 +61,12 @@ def fit(
         rng=rng,
         needs_input_grad=False,
     )
-    augment = recipe.augmentation and applies_to(image_shape)
-    train_data = Dataset(
-        train.images,
-        train.labels,
-        rng,
-        transform=Augmentation(image_shape, rng) if augment else scale_pixels,
+    transform = (
+        Augmentation(image_shape, rng, recipe.augmentation)
+        if recipe.augmentation and applies_to(image_shape)
+        else scale_pixels
     )
+    train_data = Dataset(train.images, train.labels, rng, transform)
     valid_data = as_dataset(valid)
     optimizer = recipe.make_optimizer()
     images_in_all = recipe.epochs * len(train)

@@ -1,16 +1,12 @@
 """How a network is trained: every hyper-parameter, and the sets of them that have a name."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from nncore import SGD, NesterovSGD, Optimizer
+from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError
 
-OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {
-    "sgd": SGD,
-    "nesterov": NesterovSGD,
-}
 SCHEDULES = ("constant", "cosine")
 
 
@@ -20,21 +16,21 @@ class Recipe:
 
     Attributes:
         hidden_sizes: The width of each hidden layer, first to last.
-        optimizer: "sgd", or "nesterov" for momentum.
         learning_rate: The first step's, for the loss summed over a batch.
+        momentum: Nesterov's, 0 to less than 1; 0 is plain SGD.
         schedule: "constant", or "cosine", which falls to nothing at the last step.
         batch_size: Images a step.
         epochs: Passes through the training images.
-        augmentation: Whether each epoch sees the images deformed anew.
+        augmentation: How far each epoch deforms the images anew; None leaves them as they are.
     """
 
     hidden_sizes: tuple[int, ...] = (512, 256)
-    optimizer: str = "nesterov"
     learning_rate: float = 8e-4
+    momentum: float = 0.9
     schedule: str = "cosine"
     batch_size: int = 256
-    epochs: int = 10
-    augmentation: bool = True
+    epochs: int = 8
+    augmentation: Strength | None = DEFAULT_STRENGTH
 
     def __post_init__(self) -> None:
         """Reject values that cannot train.
@@ -49,10 +45,14 @@ class Recipe:
             raise TrainerError(f"expected hidden sizes of 1 or more, got {self.hidden_sizes}")
         if not 0 < self.learning_rate < math.inf:
             raise TrainerError(f"expected a learning rate over 0, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise TrainerError(f"expected a momentum from 0 to less than 1, got {self.momentum}")
 
     def make_optimizer(self) -> Optimizer:
         """Make the optimizer, at the first step's learning rate."""
-        return OPTIMIZERS[self.optimizer](self.learning_rate)
+        if self.momentum == 0:
+            return SGD(self.learning_rate)
+        return NesterovSGD(self.learning_rate, self.momentum)
 
     def learning_rate_at(self, progress: float) -> float:
         """Give the learning rate when this share of the steps, 0 to 1, is done.
@@ -69,11 +69,11 @@ DEFAULT_RECIPE = "default"
 RECIPES = {
     DEFAULT_RECIPE: Recipe(),
     "notebook": Recipe(
-        optimizer="sgd",
         learning_rate=1e-3,
+        momentum=0,
         schedule="constant",
         batch_size=64,
         epochs=10,
-        augmentation=False,
+        augmentation=None,
     ),
 }

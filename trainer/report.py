@@ -138,7 +138,8 @@ def _model_card(
                 for split, m in provenance["metrics"].items()
             ],
         ),
-        "The test images took no part in any choice. ![The curves](curves.png)",
+        "The test images took no part in any choice.",
+        "![The curves](curves.png)",
         "## By class",
         _table(
             ("class", "test images", "found", "right when said"),
@@ -156,7 +157,7 @@ def _model_card(
         "The mistakes it was surest of:",
         "![The worst mistakes](mistakes.png)",
         "## Recipe",
-        _table(("setting", "value"), [(k, f"{v}") for k, v in recipe.items()]),
+        _table(("setting", "value"), [(name, _readable(value)) for name, value in recipe.items()]),
         "## Data",
         _table(("file", "SHA-256"), list(dataset["digests"].items())),
         "## Limits",
@@ -164,6 +165,14 @@ def _model_card(
         "it was trained on: light ink on dark, centred and scaled as in the training images.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {number}" for name, number in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def _share(part: int, whole: int) -> str:

@@ -78,7 +78,7 @@ def test_a_seed_repeats_itself_and_another_differs() -> None:
 
 def test_every_call_deforms_anew() -> None:
     images = noise(40, (28, 28))
-    augmentation = Augmentation((28, 28), np.random.default_rng(0))
+    augmentation = Augmentation((28, 28), np.random.default_rng(0), DEFAULT_STRENGTH)
     assert not np.array_equal(augmentation(images), augmentation(images))
 
 

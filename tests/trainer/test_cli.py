@@ -17,6 +17,7 @@ import pytest
 from nncore import ModelRepository
 from tests.trainer.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
 from trainer import cli
+from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.cli import main
 from trainer.job import Job
 from trainer.recipe import RECIPES
@@ -69,7 +70,7 @@ def test_every_option_is_heard(jobs: list[Job]) -> None:
         ("hidden_sizes", "30,20", (30, 20)),
         ("hidden_sizes", "30", (30,)),
         ("hidden_sizes", "", ()),
-        ("optimizer", "nesterov", "nesterov"),
+        ("momentum", "0.5", 0.5),
         ("learning_rate", "0.25", 0.25),
         ("schedule", "cosine", "cosine"),
         ("batch_size", "5", 5),
@@ -83,10 +84,12 @@ def test_every_value_of_a_recipe_can_be_overridden_alone(
     assert vars(recipe) == {**vars(RECIPES["notebook"]), option: expected}
 
 
-@pytest.mark.parametrize(("option", "on"), [("--augmentation", True), ("--no-augmentation", False)])
+@pytest.mark.parametrize(
+    ("option", "on"), [("--augmentation", DEFAULT_STRENGTH), ("--no-augmentation", None)]
+)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_augmentation_can_be_turned_on_and_off(
-    jobs: list[Job], recipe: str, option: str, on: bool
+    jobs: list[Job], recipe: str, option: str, on: Strength | None
 ) -> None:
     assert asked_for(jobs, "--recipe", recipe, option).recipe.augmentation == on
 
@@ -126,7 +129,7 @@ def test_folders_come_from_the_environment_unless_an_option_names_them(
         ["--seed", "x"],
         ["--classes", "x"],
         ["--recipe", "nonsense"],
-        ["--optimizer", "nonsense"],
+        ["--momentum", "nonsense"],
         ["--schedule", "nonsense"],
         ["--augmentation", "nonsense"],
     ],
@@ -397,7 +400,7 @@ def test_a_signal_in_the_middle_of_training_ends_it_and_leaves_nothing(
 
 def test_training_that_diverges_ends_with_one_line() -> None:
     save_npz(Path("toy.npz"))
-    process = start("--optimizer", "sgd", "--learning-rate", "1e30")
+    process = start("--learning-rate", "1e30")
     _, err = finish(process)
     assert process.returncode == 1
     assert err.startswith("error: expected a finite loss, got ")

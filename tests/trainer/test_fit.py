@@ -9,12 +9,13 @@ import pytest
 from nncore import SGD, Gradients, evaluate
 from tests.trainer.data import toy_problem
 from trainer import recipe as recipes
+from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError
 from trainer.fit import Fit, as_dataset, fit
 from trainer.labelled_images import LabelledImages
 from trainer.recipe import Recipe
 
-RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=6, augmentation=False)
+RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=6, augmentation=None)
 TRAIN, VALID = toy_problem(90, seed=1), toy_problem(30, seed=2)
 
 
@@ -26,18 +27,18 @@ def weights(fitted: Fit) -> dict[str, bytes]:
     return {name: value.tobytes() for name, value in fitted.model.state_dict().items()}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
+@pytest.mark.parametrize("momentum", [0, 0.9])
 @pytest.mark.parametrize("hidden_sizes", [(), (8,), (8, 6, 5)])
-def test_a_separable_problem_is_learnt(optimizer: str, hidden_sizes: tuple[int, ...]) -> None:
-    fitted = run(replace(RECIPE, optimizer=optimizer, hidden_sizes=hidden_sizes, epochs=20))
+def test_a_separable_problem_is_learnt(momentum: float, hidden_sizes: tuple[int, ...]) -> None:
+    fitted = run(replace(RECIPE, momentum=momentum, hidden_sizes=hidden_sizes, epochs=20))
     assert fitted.model.layer_sizes == (12, *hidden_sizes, 3)
     assert fitted.history[-1].validation.accuracy == 1
     assert fitted.history[-1].validation.loss < fitted.history[0].validation.loss / 2
     assert fitted.history[-1].training_loss < fitted.history[0].training_loss / 2
 
 
-@pytest.mark.parametrize("augmentation", [False, True])
-def test_a_seed_gives_the_same_weights_to_the_byte(augmentation: bool) -> None:
+@pytest.mark.parametrize("augmentation", [None, DEFAULT_STRENGTH])
+def test_a_seed_gives_the_same_weights_to_the_byte(augmentation: Strength | None) -> None:
     recipe = replace(RECIPE, augmentation=augmentation)
     first, same = run(recipe, seed=4), run(recipe, seed=4)
     assert weights(first) == weights(same)
@@ -54,7 +55,7 @@ def test_weights_are_of_single_precision() -> None:
 
 
 def test_augmentation_changes_what_is_learnt_from_and_not_what_is_measured_on() -> None:
-    plain, augmented = run(), run(replace(RECIPE, augmentation=True))
+    plain, augmented = run(), run(replace(RECIPE, augmentation=DEFAULT_STRENGTH))
     assert weights(plain) != weights(augmented)
     again = evaluate(augmented.model, as_dataset(VALID))
     assert augmented.history[-1].validation == again
@@ -65,7 +66,7 @@ def test_images_that_cannot_be_deformed_are_learnt_as_they_are(shape: tuple[int,
     train, valid = toy_problem(60, shape=shape), toy_problem(30, shape=shape)
     plain, asked_for_more = (
         fit(replace(RECIPE, augmentation=on), train, valid, 3, np.random.default_rng(0))
-        for on in (False, True)
+        for on in (None, DEFAULT_STRENGTH)
     )
     assert weights(plain) == weights(asked_for_more)
 
@@ -104,8 +105,8 @@ def test_every_step_is_taken_at_the_learning_rate_of_the_schedule(
             rates.append(self.lr)
             super().step(grads)
 
-    monkeypatch.setitem(recipes.OPTIMIZERS, "sgd", Recorder)
-    recipe = Recipe((), "sgd", 0.01, schedule, batch_size=40, epochs=2, augmentation=False)
+    monkeypatch.setattr(recipes, "SGD", Recorder)
+    recipe = Recipe((), 0.01, 0, schedule, batch_size=40, epochs=2, augmentation=None)
     run(recipe)
     done = [0, 40, 80, 90, 130, 170]
     assert rates == [recipe.learning_rate_at(images / 180) for images in done]
@@ -116,7 +117,7 @@ def test_every_step_is_taken_at_the_learning_rate_of_the_schedule(
 def test_a_loss_that_is_not_finite_ends_the_training(
     learning_rate: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = replace(RECIPE, optimizer="sgd", schedule="constant", learning_rate=learning_rate)
+    recipe = replace(RECIPE, momentum=0, schedule="constant", learning_rate=learning_rate)
     with pytest.raises(
         TrainerError, match=r"expected a finite loss, got (nan|inf) in epoch 1: .*--learning-rate"
     ):
@@ -126,7 +127,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_weights_lost_in_the_very_last_step_count_as_divergence_too() -> None:
-    recipe = Recipe((8,), "sgd", 1e300, "constant", len(TRAIN), epochs=1, augmentation=False)
+    recipe = Recipe((8,), 1e300, 0, "constant", len(TRAIN), epochs=1, augmentation=None)
     with pytest.raises(TrainerError, match="finite"):
         run(recipe)
 
@@ -140,8 +141,8 @@ def test_images_are_kept_as_the_bytes_they_are() -> None:
     np.testing.assert_array_equal(labels, TRAIN.labels[:7])
 
 
-@pytest.mark.parametrize("augmentation", [False, True])
-def test_training_takes_no_copy_of_all_images(augmentation: bool) -> None:
+@pytest.mark.parametrize("augmentation", [None, DEFAULT_STRENGTH])
+def test_training_takes_no_copy_of_all_images(augmentation: Strength | None) -> None:
     images = np.zeros((6000, 40, 40), np.uint8)
     train = LabelledImages(images, np.arange(6000) % 2)
     valid = LabelledImages(images[:10], np.arange(10) % 2)

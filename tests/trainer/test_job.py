@@ -20,7 +20,7 @@ from trainer.labelled_images import ImageData, LabelledImages
 from trainer.mnist import load_mnist
 from trainer.recipe import Recipe
 
-RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=2, augmentation=False)
+RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=2, augmentation=None)
 TEST = toy_problem(45, seed=9)
 
 
@@ -107,12 +107,12 @@ class TestWithoutPictures:
         assert provenance["recipe"] == {
             "name": "default",
             "hidden_sizes": [8],
-            "optimizer": "nesterov",
             "learning_rate": 0.02,
+            "momentum": 0.9,
             "schedule": "cosine",
             "batch_size": 16,
             "epochs": 2,
-            "augmentation": False,
+            "augmentation": None,
             "seed": 5,
         }
         assert provenance["dataset"]["name"] == "letters"
@@ -275,7 +275,7 @@ def test_training_that_diverges_leaves_the_repository_as_it_was(
     job = a_job(tmp_path)
     run(job)
     before = tree(tmp_path / "models")
-    recipe = Recipe((8,), "sgd", 1e300, "constant", batch_size, epochs, augmentation=False)
+    recipe = Recipe((8,), 1e300, 0, "constant", batch_size, epochs, augmentation=None)
     for name in ("letters", "new"):
         with pytest.raises((TrainerError, RepositoryError)):
             run(replace(job, model_name=name, recipe=recipe))

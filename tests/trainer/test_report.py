@@ -89,7 +89,7 @@ def test_the_card_contains_the_numbers() -> None:
         "| test | 10,000 | 98.12% | 0.0568 |",
         "trained on letters",
         "| epochs | 4 |",
-        "| hidden_sizes | (8, 6) |",
+        "| hidden_sizes | 8, 6 |",
         "| seed | 7 |",
         f"| letters.npz | {'ab' * 32} |",
         "(curves.png)",
