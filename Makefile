@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test lint lock clean
+.PHONY: help run train test lint bench lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,10 @@ lint: .venv/dev.installed ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: .venv/dev.installed ## measure the figures of the README (DATA_DIR: MNIST)
+	$(BIN)/python -m benchmarks.recipes
+	$(BIN)/python -m benchmarks.decoding
 
 lock: ## write requirements/ anew, with the newest releases (needs uv)
 	$(LOCK) --all-extras --output-file requirements/dev.txt
