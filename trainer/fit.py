@@ -3,10 +3,8 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
-from tqdm import tqdm
 
 from nncore import (
     Dataset,
@@ -22,6 +20,7 @@ from trainer.errors import TrainerError
 from trainer.labelled_images import LabelledImages
 from trainer.progress import log, progress_bar
 from trainer.recipe import Recipe
+from trainer.signals import deferred_signals
 
 
 @dataclass(frozen=True)
@@ -74,35 +73,42 @@ def fit(
     history: list[EpochResult] = []
     start = time.monotonic()
 
-    for epoch in range(1, recipe.epochs + 1):
-        with progress_bar(len(train), f"epoch {epoch}/{recipe.epochs}", "image") as bar:
+    with (
+        progress_bar(images_in_all, "training", "image") as bar,
+        deferred_signals() as stop_if_asked,
+    ):
 
-            def after_step(images: int, bar: "tqdm[NoReturn]" = bar) -> None:
-                nonlocal images_done
-                images_done += images
-                optimizer.lr = recipe.learning_rate_at(images_done / images_in_all)
-                bar.update(images)
+        def after_step(images: int) -> None:
+            nonlocal images_done
+            images_done += images
+            optimizer.lr = recipe.learning_rate_at(images_done / images_in_all)
+            bar.update(images)
+            stop_if_asked()
 
+        for epoch in range(1, recipe.epochs + 1):
             epoch_start = time.monotonic()
             loss = train_epoch(model, train_data, optimizer, recipe.batch_size, after_step)
             speed = len(train) / (time.monotonic() - epoch_start)
-        result = EpochResult(loss, evaluate(model, valid_data))
-        for finite in (loss, result.validation.loss):
-            if not math.isfinite(finite):
-                raise TrainerError(
-                    f"expected a finite loss, got {finite} in epoch {epoch}: "
-                    "try a lower --learning-rate"
-                )
-        history.append(result)
-        seconds_left = (time.monotonic() - start) / epoch * (recipe.epochs - epoch)
-        log(
-            f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}  "
-            f"validation {result.validation.accuracy:.2%}  "
-            f"{speed:,.0f} images/s  {seconds_left:.0f} s left"
-        )
+            result = EpochResult(loss, evaluate(model, valid_data))
+            _check_finite(result, epoch)
+            history.append(result)
+            seconds_left = (time.monotonic() - start) / epoch * (recipe.epochs - epoch)
+            log(
+                f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}  "
+                f"validation {result.validation.accuracy:.2%}  "
+                f"{speed:,.0f} images/s  {seconds_left:.0f} s left"
+            )
     return Fit(model, history, time.monotonic() - start)
 
 
 def as_dataset(data: LabelledImages) -> Dataset:
     """Wrap images for measuring: they stay uint8 and are scaled batch by batch."""
     return Dataset(data.images, data.labels, transform=scale_pixels)
+
+
+def _check_finite(result: EpochResult, epoch: int) -> None:
+    for loss in (result.training_loss, result.validation.loss):
+        if not math.isfinite(loss):
+            raise TrainerError(
+                f"expected a finite loss, got {loss} in epoch {epoch}: try a lower --learning-rate"
+            )

@@ -1,13 +1,15 @@
 """What the job shows while it works: lines for a log, a bar for a person at a terminal."""
 
+import sys
 from typing import NoReturn
 
 from tqdm import tqdm
 
 
 def log(line: str) -> None:
-    """Print a line at once, so that a log is current while the job runs."""
-    print(line, flush=True)
+    """Print a line above the bar, if there is one, and at once, so that a log is current."""
+    tqdm.write(line)
+    sys.stdout.flush()
 
 
 def progress_bar(total: int | None, description: str, unit: str) -> "tqdm[NoReturn]":
