@@ -7,7 +7,9 @@ WORKDIR /app
 FROM base AS service-packages
 COPY requirements/service.txt .
 RUN python -m venv --without-pip /opt/venv \
-    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r service.txt
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r service.txt \
+    # A fifth of it is the packages' own tests.
+    && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
 FROM base AS trainer-packages
 COPY requirements/trainer.txt .
