@@ -85,7 +85,9 @@ class LinearLayer(Node):
         """
         self.input_grad = self.w.T @ g if self.needs_input_grad else None
         w_grad = g @ self.x.T
-        return [w_grad] if self.b is None else [w_grad, g.sum(axis=1, keepdims=True)]
+        if self.b is None:
+            return [w_grad]
+        return [w_grad, g @ np.ones((g.shape[1], 1), g.dtype)]
 
     def state_dict(self) -> dict[str, Array]:
         """Name the parameters as `torch.nn.Linear` does: weight `(out, in)`, bias `(out,)`."""

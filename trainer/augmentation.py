@@ -122,9 +122,9 @@ class Augmentation:
         down = (rows - above).astype(np.float32).reshape(-1, 1)
         across = (columns - left).astype(np.float32).reshape(-1, 1)
         corner = (above * self._width + left).ravel()
-        upper = _between(pixels[corner], pixels[corner + 1], across)
+        upper = _between(pixels.take(corner, axis=0), pixels.take(corner + 1, axis=0), across)
         corner += self._width
-        lower = _between(pixels[corner], pixels[corner + 1], across)
+        lower = _between(pixels.take(corner, axis=0), pixels.take(corner + 1, axis=0), across)
         return _between(upper, lower, down)
 
 
