@@ -1,5 +1,7 @@
 """Each epoch new images: every batch is turned, scaled, sheared, shifted and bent at random.
 
+Strokes also come out thicker or thinner, and some images noisy, as other pens and scanners have it.
+
 Source: Simard, Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks
 Applied to Visual Document Analysis", section 2.
 """
@@ -14,6 +16,7 @@ from nncore.types import Array
 # Images side by side in a batch share one deformation: resampling then moves whole rows of them.
 # As the batch is shuffled and every epoch draws anew, no two images meet the same company twice.
 GROUP_SIZE = 32
+NOISY_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Strength:
         shift: Pixels, along each axis.
         elastic: Pixels that a point strays, as a standard deviation.
         smoothness: Pixels over which neighbours stray alike.
+        thickness: How much of a pixel strokes grow or shrink by on each side.
+        noise: Standard deviation of the noise, in shares of the range from paper to ink.
     """
 
     rotation: float = 12
@@ -35,6 +40,8 @@ class Strength:
     shift: float = 1.5
     elastic: float = 0.8
     smoothness: float = 4
+    thickness: float = 1
+    noise: float = 0.3
 
 
 DEFAULT_STRENGTH = Strength()
@@ -80,7 +87,8 @@ class Augmentation:
         starts = range(0, len(images), GROUP_SIZE)
         for start, rows, columns in zip(starts, *self._origins(len(starts)), strict=True):
             group = slice(start, start + GROUP_SIZE)
-            deformed[:, group] = self._resample(scale_pixels(pixels[:, group]), rows, columns)
+            strokes = self._resample(scale_pixels(pixels[:, group]), rows, columns)
+            deformed[:, group] = self._scan(self._ink(strokes))
         return deformed.T
 
     def _origins(self, count: int) -> tuple[Array, Array]:
@@ -112,6 +120,26 @@ class Augmentation:
         field: Array = self._strength.elastic * (self._smooth_rows @ noise @ self._smooth_columns.T)
         return field
 
+    def _ink(self, pixels: Array) -> Array:
+        """Thicken or thin the strokes of a group, `(pixels, images)`, by part of a pixel."""
+        change = self._rng.uniform(-self._strength.thickness, self._strength.thickness)
+        extreme = np.maximum if change > 0 else np.minimum
+        morphed = pixels.copy()
+        for step in (1, self._width):  # to the neighbours in a row, then in a column
+            extreme(morphed[step:], pixels[:-step], out=morphed[step:])
+            extreme(morphed[:-step], pixels[step:], out=morphed[:-step])
+        return _between(pixels, morphed, abs(change))
+
+    def _scan(self, pixels: Array) -> Array:
+        """Add noise to a group, `(pixels, images)`, now and then."""
+        if self._rng.random() >= NOISY_SHARE:
+            return pixels
+        deviation = self._rng.uniform(0, self._strength.noise)
+        noise = self._rng.standard_normal(pixels.shape, np.float32)
+        noise *= deviation
+        pixels += noise
+        return pixels.clip(0, 1, out=pixels)
+
     def _resample(self, pixels: Array, rows: Array, columns: Array) -> Array:
         """Look up `(pixels, images)` between the pixels, at `(height, width)` rows and columns.
 
@@ -128,7 +156,7 @@ class Augmentation:
         return _between(upper, lower, down)
 
 
-def _between(start: Array, end: Array, share: Array) -> Array:
+def _between(start: Array, end: Array, share: Array | float) -> Array:
     """Go the given share of the way from start to end, in the place of both."""
     end -= start
     end *= share

@@ -1,13 +1,23 @@
 """Deformed images are still images of the same things: in range, in place, in their order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nncore import scale_pixels
 from nncore.types import Array
-from trainer.augmentation import DEFAULT_STRENGTH, GROUP_SIZE, Augmentation, Strength, applies_to
+from trainer.augmentation import (
+    DEFAULT_STRENGTH,
+    GROUP_SIZE,
+    NOISY_SHARE,
+    Augmentation,
+    Strength,
+    applies_to,
+)
 
-NONE = Strength(rotation=0, scale=0, shear=0, shift=0, elastic=0)
+NONE = Strength(rotation=0, scale=0, shear=0, shift=0, elastic=0, thickness=0, noise=0)
+CLEAN = replace(DEFAULT_STRENGTH, noise=0)
 SHAPES = [(28, 28), (2, 2), (3, 9), (20, 7)]
 
 
@@ -40,20 +50,48 @@ def test_deformed_images_are_single_precision_rows_from_0_to_1(
 
 @pytest.mark.parametrize("level", [0, 255])
 def test_a_plain_image_stays_plain(level: int) -> None:
-    deformed = deform(np.full((40, 28, 28), level, np.uint8))
+    deformed = deform(np.full((40, 28, 28), level, np.uint8), CLEAN)
     np.testing.assert_allclose(deformed, level / 255, atol=1e-6)
 
 
 def test_images_keep_their_order() -> None:
     levels = np.arange(100, dtype=np.uint8)
-    deformed = deform(np.tile(levels[:, None, None], (1, 28, 28)))
+    deformed = deform(np.tile(levels[:, None, None], (1, 28, 28)), CLEAN)
     np.testing.assert_allclose(deformed.mean(axis=1), levels / 255, atol=1e-5)
 
 
-def test_ink_stays_roughly_where_it_was() -> None:
-    images = np.zeros((320, 28, 28), np.uint8)
+def squares(count: int) -> Array:
+    images = np.zeros((count, 28, 28), np.uint8)
     images[:, 10:18, 10:18] = 255
-    deformed = deform(images).reshape(-1, 28, 28)
+    return images
+
+
+def test_strokes_grow_and_shrink_by_up_to_a_pixel_on_each_side() -> None:
+    ink = deform(squares(100 * GROUP_SIZE), replace(NONE, thickness=1)).sum(axis=1)
+    assert 6 * 6 <= ink.min() < 6 * 6 + 2
+    assert 8 * 8 + 4 * 8 - 2 < ink.max() <= 8 * 8 + 4 * 8
+    assert len(np.unique(ink.round(3))) > 90  # a group's own
+
+
+def test_thin_and_thick_strokes_keep_their_middle() -> None:
+    deformed = deform(squares(10 * GROUP_SIZE), replace(NONE, thickness=1)).reshape(-1, 28, 28)
+    np.testing.assert_allclose(deformed, deformed[:, ::-1, ::-1], atol=1e-6)
+    np.testing.assert_allclose(deformed[:, 11:17, 11:17], 1)
+
+
+def test_some_groups_are_noisy_and_the_others_clean() -> None:
+    groups = deform(np.full((200 * GROUP_SIZE, 28, 28), 128, np.uint8), replace(NONE, noise=0.3))
+    deviations = groups.reshape(200, -1).std(axis=1)
+    noisy = deviations > 1e-6
+    assert noisy.mean() == pytest.approx(NOISY_SHARE, abs=0.1)
+    assert 0.2 < deviations.max() <= 0.3
+    assert groups.min() >= 0
+    assert groups.max() <= 1
+
+
+def test_ink_stays_roughly_where_it_was() -> None:
+    images = squares(320)
+    deformed = deform(images, replace(CLEAN, thickness=0)).reshape(-1, 28, 28)
     ink = deformed.sum(axis=(1, 2))
     assert 40 < ink.min() < ink.max() < 95  # 64 before
     rows = (deformed.sum(axis=2) @ np.arange(28)) / ink
@@ -85,17 +123,19 @@ def test_every_call_deforms_anew() -> None:
 @pytest.mark.parametrize(
     ("strength", "moved"),
     [
-        (Strength(12, 0, 0, 0, 0), True),
-        (Strength(0, 0.12, 0, 0, 0), True),
-        (Strength(0, 0, 0.12, 0, 0), True),
-        (Strength(0, 0, 0, 1.5, 0), True),
-        (Strength(0, 0, 0, 0, 0.8), True),
-        (Strength(0, 0, 0, 0, 0), False),
+        (replace(NONE, rotation=12), True),
+        (replace(NONE, scale=0.12), True),
+        (replace(NONE, shear=0.12), True),
+        (replace(NONE, shift=1.5), True),
+        (replace(NONE, elastic=0.8), True),
+        (replace(NONE, thickness=1), True),
+        (replace(NONE, noise=0.3), True),
+        (NONE, False),
     ],
-    ids=["rotation", "scale", "shear", "shift", "elastic", "none"],
+    ids=["rotation", "scale", "shear", "shift", "elastic", "thickness", "noise", "none"],
 )
 def test_each_kind_of_deformation_does_something(strength: Strength, moved: bool) -> None:
-    images = noise(8, (28, 28))
+    images = noise(20 * GROUP_SIZE, (28, 28))
     plain = deform(images, NONE)
     assert (np.abs(deform(images, strength) - plain).max() > 0.01) == moved
 
