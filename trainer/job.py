@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nncore import Evaluation, ModelRepository, PublishedModel, evaluate
+from nncore import FCModel, ModelRepository, PublishedModel, evaluate, softmax
+from trainer.calibration import calibrate, expected_calibration_error, predict_logits
 from trainer.errors import TrainerError
 from trainer.fit import as_dataset, fit
 from trainer.labelled_images import ImageData, LabelledImages
@@ -71,16 +72,19 @@ def run(job: Job) -> PublishedModel:
     )
     fitted = fit(job.recipe, train, valid, num_classes, rng)
 
-    tested = evaluate(fitted.model, as_dataset(test))
+    temperature = calibrate(fitted.model, valid)
+    tested = _metrics(fitted.model, test)
+
     labels = [str(label) for label in range(num_classes)]
     provenance = {
         "metrics": {
-            "validation": _metrics(fitted.history[-1].validation),
-            "test": _metrics(tested),
+            "validation": _metrics(fitted.model, valid),
+            "test": tested,
         },
         "dataset": {"name": data.name, "digests": dict(data.digests)},
         "recipe": {"name": job.recipe_name, **asdict(job.recipe), "seed": job.seed},
         "training": {"images": len(train), "seconds": round(fitted.seconds, 1)},
+        "calibration": {"temperature": temperature},
     }
     report = make_report(name, fitted.model, fitted.history, test, labels, provenance)
 
@@ -93,9 +97,11 @@ def run(job: Job) -> PublishedModel:
         provenance=provenance,
         report=report,
     )
+    right = round(tested["accuracy"] * len(test))
     log(
-        f"test {tested.accuracy:.2%} ({tested.correct:,} of {tested.total:,}) "
-        f"after {fitted.seconds:.1f} s of training\n"
+        f"test {tested['accuracy']:.2%} ({right:,} of {len(test):,}) "
+        f"after {fitted.seconds:.1f} s of training, "
+        f"calibration error {tested['calibration_error']:.2%}\n"
         f"published {job.model_dir / name / str(published.manifest.version)}"
     )
     return published
@@ -124,9 +130,14 @@ def _split(
     return data.split(max(1, round(share * len(data))), rng)
 
 
-def _metrics(evaluation: Evaluation) -> dict[str, float]:
+def _metrics(model: FCModel, data: LabelledImages) -> dict[str, float]:
+    evaluation = evaluate(model, as_dataset(data))
+    probabilities = softmax(predict_logits(model, data))
     return {
         "images": evaluation.total,
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
+        "calibration_error": expected_calibration_error(
+            probabilities.max(axis=0), probabilities.argmax(axis=0) == data.labels
+        ),
     }

@@ -1,4 +1,4 @@
-"""What a person looks at before trusting a version: a model card and three pictures."""
+"""What a person looks at before trusting a version: a model card and four pictures."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from nncore import EpochResult, FCModel, scale_pixels
 from nncore.types import Array
+from trainer.calibration import reliability
 from trainer.labelled_images import LabelledImages
 
 _WORST_MISTAKES = 24
@@ -50,6 +51,7 @@ def make_report(
         "curves.png": _png(draw_curves(history)),
         "confusion.png": _png(draw_confusion(confusion, labels)),
         "mistakes.png": _png(draw_mistakes(test, probabilities, labels)),
+        "reliability.png": _png(draw_reliability(test, probabilities)),
     }
 
 
@@ -118,6 +120,24 @@ def draw_mistakes(test: LabelledImages, probabilities: Array, labels: Sequence[s
     return figure
 
 
+def draw_reliability(test: LabelledImages, probabilities: Array) -> Figure:
+    """Draw how many answers of each confidence were right, and how many there were."""
+    counts, confidences, accuracies = reliability(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == test.labels
+    )
+    filled = counts > 0
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    accuracy_axes, count_axes = figure.subplots(1, 2)
+    accuracy_axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
+    accuracy_axes.plot(confidences[filled], accuracies[filled], marker="o")
+    accuracy_axes.set(xlabel="confidence", ylabel="share that was right")
+    count_axes.bar((np.arange(len(counts)) + 0.5) / len(counts), counts, 0.9 / len(counts))
+    count_axes.set(xlabel="confidence", ylabel="answers", yscale="log")
+    for axes in (accuracy_axes, count_axes):
+        axes.grid(alpha=0.3)
+    return figure
+
+
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
@@ -132,9 +152,15 @@ def _model_card(
         f"# {title}",
         f"A fully connected network trained on {dataset['name']}; numbers as of its publication.",
         _table(
-            ("split", "images", "accuracy", "loss"),
+            ("split", "images", "accuracy", "loss", "calibration error"),
             [
-                (split, f"{m['images']:,}", f"{m['accuracy']:.2%}", f"{m['loss']:.4f}")
+                (
+                    split,
+                    f"{m['images']:,}",
+                    f"{m['accuracy']:.2%}",
+                    f"{m['loss']:.4f}",
+                    f"{m['calibration_error']:.2%}",
+                )
                 for split, m in provenance["metrics"].items()
             ],
         ),
@@ -156,6 +182,8 @@ def _model_card(
         "![What is taken for what](confusion.png)",
         "The mistakes it was surest of:",
         "![The worst mistakes](mistakes.png)",
+        "## How far its probabilities can be trusted",
+        "![Confidence against the share that was right](reliability.png)",
         "## Recipe",
         _table(("setting", "value"), [(name, _readable(value)) for name, value in recipe.items()]),
         "## Data",

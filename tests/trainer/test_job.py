@@ -61,6 +61,7 @@ def test_a_version_is_published_under_the_data_sets_name_with_its_report(tmp_pat
         "letters/1/report/confusion.png",
         "letters/1/report/curves.png",
         "letters/1/report/mistakes.png",
+        "letters/1/report/reliability.png",
     ]
 
 

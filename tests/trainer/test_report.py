@@ -25,8 +25,18 @@ HISTORY = [
 ]
 PROVENANCE: dict[str, Any] = {
     "metrics": {
-        "validation": {"images": 5000, "accuracy": 0.98764, "loss": 0.04321},
-        "test": {"images": 10000, "accuracy": 0.98123, "loss": 0.05678},
+        "validation": {
+            "images": 5000,
+            "accuracy": 0.98764,
+            "loss": 0.04321,
+            "calibration_error": 0.00456,
+        },
+        "test": {
+            "images": 10000,
+            "accuracy": 0.98123,
+            "loss": 0.05678,
+            "calibration_error": 0.00345,
+        },
     },
     "dataset": {"name": "letters", "digests": {"letters.npz": "ab" * 32}},
     "recipe": {"name": "default", "epochs": 4, "hidden_sizes": (8, 6), "seed": 7},
@@ -69,9 +79,15 @@ def test_confusion_counts_what_is_read_as_what() -> None:
     assert matrix.tolist() == [[2, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 2]]
 
 
-def test_the_files_are_a_card_and_three_pictures_of_a_sensible_size() -> None:
+def test_the_files_are_a_card_and_four_pictures_of_a_sensible_size() -> None:
     files = report(toy_problem(40))
-    assert set(files) == {"README.md", "curves.png", "confusion.png", "mistakes.png"}
+    assert set(files) == {
+        "README.md",
+        "curves.png",
+        "confusion.png",
+        "mistakes.png",
+        "reliability.png",
+    }
     for name, content in files.items():
         if name.endswith(".png"):
             width, height = png_size(content)
@@ -85,8 +101,8 @@ def test_the_card_contains_the_numbers() -> None:
     card = report(test)["README.md"].decode()
     assert card.startswith("# letters\n")
     for part in (
-        "| validation | 5,000 | 98.76% | 0.0432 |",
-        "| test | 10,000 | 98.12% | 0.0568 |",
+        "| validation | 5,000 | 98.76% | 0.0432 | 0.46% |",
+        "| test | 10,000 | 98.12% | 0.0568 | 0.34% |",
         "trained on letters",
         "| epochs | 4 |",
         "| hidden_sizes | 8, 6 |",
@@ -95,6 +111,7 @@ def test_the_card_contains_the_numbers() -> None:
         "(curves.png)",
         "(confusion.png)",
         "(mistakes.png)",
+        "(reliability.png)",
     ):
         assert part in card
 
