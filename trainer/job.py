@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nncore import FCModel, ModelRepository, PublishedModel, evaluate, softmax
+from nncore import ModelRepository, NLLLoss, PublishedModel, get_accuracy, softmax
+from nncore.types import Array
 from trainer.calibration import calibrate, expected_calibration_error, predict_logits
 from trainer.errors import TrainerError
-from trainer.fit import as_dataset, fit
+from trainer.fit import fit
 from trainer.labelled_images import ImageData, LabelledImages
 from trainer.progress import log
 from trainer.recipe import Recipe
@@ -73,12 +74,13 @@ def run(job: Job) -> PublishedModel:
     fitted = fit(job.recipe, train, valid, num_classes, rng)
 
     temperature = calibrate(fitted.model, valid)
-    tested = _metrics(fitted.model, test)
+    probabilities = softmax(predict_logits(fitted.model, test))
+    tested = _metrics(probabilities, test.labels)
 
     labels = [str(label) for label in range(num_classes)]
     provenance = {
         "metrics": {
-            "validation": _metrics(fitted.model, valid),
+            "validation": _metrics(softmax(predict_logits(fitted.model, valid)), valid.labels),
             "test": tested,
         },
         "dataset": {"name": data.name, "digests": dict(data.digests)},
@@ -86,7 +88,7 @@ def run(job: Job) -> PublishedModel:
         "training": {"images": len(train), "seconds": round(fitted.seconds, 1)},
         "calibration": {"temperature": temperature},
     }
-    report = make_report(name, fitted.model, fitted.history, test, labels, provenance)
+    report = make_report(name, probabilities.T, fitted.history, test, labels, provenance)
 
     ignore_signals()
     published = repository.publish(
@@ -130,14 +132,13 @@ def _split(
     return data.split(max(1, round(share * len(data))), rng)
 
 
-def _metrics(model: FCModel, data: LabelledImages) -> dict[str, float]:
-    evaluation = evaluate(model, as_dataset(data))
-    probabilities = softmax(predict_logits(model, data))
+def _metrics(probabilities: Array, labels: Array) -> dict[str, float]:
+    correct, total = get_accuracy(probabilities, labels)
     return {
-        "images": evaluation.total,
-        "accuracy": evaluation.accuracy,
-        "loss": evaluation.loss,
+        "images": total,
+        "accuracy": correct / total,
+        "loss": float(NLLLoss().apply(probabilities, labels)) / total,
         "calibration_error": expected_calibration_error(
-            probabilities.max(axis=0), probabilities.argmax(axis=0) == data.labels
+            probabilities.max(axis=0), probabilities.argmax(axis=0) == labels
         ),
     }

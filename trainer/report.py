@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nncore import EpochResult, FCModel, scale_pixels
+from nncore import EpochResult
 from nncore.types import Array
 from trainer.calibration import reliability
 from trainer.labelled_images import LabelledImages
@@ -19,7 +19,7 @@ _LARGEST_MATRIX_WITH_NUMBERS = 20
 
 def make_report(
     title: str,
-    model: FCModel,
+    probabilities: Array,
     history: Sequence[EpochResult],
     test: LabelledImages,
     labels: Sequence[str],
@@ -29,7 +29,7 @@ def make_report(
 
     Args:
         title: The model's name.
-        model: The network.
+        probabilities: Its answers to the test images, `(images, classes)`.
         history: One entry an epoch.
         test: The images that the mistakes are looked for in.
         labels: The name of each class.
@@ -38,13 +38,6 @@ def make_report(
     Returns:
         File name -> content.
     """
-    probabilities = np.concatenate(
-        [
-            model.predict(scale_pixels(batch)).T
-            for batch in np.array_split(test.images, 64)
-            if len(batch)
-        ]
-    )
     confusion = confusion_matrix(test.labels, probabilities.argmax(axis=1), len(labels))
     return {
         "README.md": _model_card(title, confusion, labels, provenance).encode(),
