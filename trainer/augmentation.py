@@ -14,7 +14,7 @@ from nncore import scale_pixels
 from nncore.types import Array
 
 # Images side by side in a batch share one deformation: resampling then moves whole rows of them.
-# As the batch is shuffled and every epoch draws anew, no two images meet the same company twice.
+# As the batch is shuffled and every epoch draws anew, an image has other company each time.
 GROUP_SIZE = 32
 NOISY_SHARE = 0.25
 

@@ -62,7 +62,13 @@ def run(job: Job) -> PublishedModel:
     name = _publication_name(job, data)
     num_classes = data.check_classes(job.num_classes)
     repository = ModelRepository(job.model_dir)
-    repository.check_writable(name)
+    try:
+        repository.check_writable(name)
+    except PermissionError as error:
+        raise TrainerError(
+            f"expected a model repository that this user may write, got {error}: "
+            "change its owner or choose another by --model-dir"
+        ) from error
 
     rng = np.random.default_rng(job.seed)
     train, test = _with_test_images(data, rng)

@@ -316,3 +316,16 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
     with pytest.raises(OSError, match="models"):
         run(a_job(tmp_path))
     assert capsys.readouterr().out == ""
+
+
+def test_a_repository_of_another_user_is_said_to_be_one_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_repository: ModelRepository, _name: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "models/letters")
+
+    monkeypatch.setattr(ModelRepository, "check_writable", refuse)
+    with pytest.raises(
+        TrainerError, match=r"may write, got .*'models/letters': change its owner .*--model-dir"
+    ):
+        run(a_job(tmp_path))
