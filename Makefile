@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test lint bench lock clean
+.PHONY: help run train extras test lint bench lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -16,6 +16,8 @@ run: .venv/service.installed ## serve the newest model on port 8000
 
 train: .venv/trainer.installed ## train and publish a model; options go into ARGS="..."
 	$(BIN)/python -m trainer $(ARGS)
+
+extras: .venv/extras.installed ## install what "export --onnx" and --tensorboard need
 
 test: lint ## check style and types, run the tests
 	$(BIN)/pytest $(ARGS)
@@ -33,6 +35,8 @@ lock: ## write requirements/ anew, with the newest releases (needs uv)
 	$(LOCK) --all-extras --output-file requirements/dev.txt
 	$(LOCK) --extra service --constraint requirements/dev.txt --output-file requirements/service.txt
 	$(LOCK) --extra trainer --constraint requirements/dev.txt --output-file requirements/trainer.txt
+	$(LOCK) --extra trainer --extra onnx --extra tensorboard --constraint requirements/dev.txt \
+		--output-file requirements/extras.txt
 
 clean: ## remove what the other targets made, but for models
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
