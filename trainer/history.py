@@ -1,0 +1,26 @@
+"""What a run tells of each epoch: the entries of its history."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """How an epoch went.
+
+    Attributes:
+        epoch: Its number, from 1 on.
+        learning_rate: That of its last step, for the loss summed over a batch.
+        training_loss: The mean loss an image, nats, each from before the step it led to.
+        validation_loss: The mean loss an image at the end of the epoch, nats.
+        validation_accuracy: The share of validation images read right then, 0 to 1.
+        images_per_second: How fast it trained, validation left out.
+        seconds: How long the run had trained by the end of the epoch.
+    """
+
+    epoch: int
+    learning_rate: float
+    training_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    images_per_second: float
+    seconds: float
