@@ -14,6 +14,9 @@ class Optimizer(Protocol):
 
     lr: float
 
+    def state(self, node: Node) -> list[Array]:
+        """Give the arrays kept for a node from step to step, themselves and not copies."""
+
     def step(self, grads: Gradients) -> None:
         """Move every parameter that has a gradient, in place."""
 
@@ -23,6 +26,10 @@ class SGD:
 
     def __init__(self, lr: float) -> None:
         self.lr = lr
+
+    def state(self, node: Node) -> list[Array]:  # noqa: ARG002
+        """Give nothing: a step depends on no step before it."""
+        return []
 
     def step(self, grads: Gradients) -> None:
         """Move every parameter that has a gradient, in place."""
@@ -48,13 +55,17 @@ class NesterovSGD:
         self.momentum = momentum
         self._velocities: dict[Node, list[Array]] = {}
 
+    def state(self, node: Node) -> list[Array]:
+        """Give the velocity of each of the node's parameters; zeros before its first step."""
+        if node not in self._velocities:
+            self._velocities[node] = [np.zeros_like(p) for p in node.parameters]
+        return self._velocities[node]
+
     def step(self, grads: Gradients) -> None:
         """Move every parameter that has a gradient, in place."""
         for node, node_grads in grads.items():
-            if node not in self._velocities:
-                self._velocities[node] = [np.zeros_like(p) for p in node.parameters]
             for parameter, gradient, velocity in zip(
-                node.parameters, node_grads, self._velocities[node], strict=True
+                node.parameters, node_grads, self.state(node), strict=True
             ):
                 velocity *= self.momentum
                 velocity += gradient

@@ -4,13 +4,11 @@
 whole, by a rename, and never changes.
 """
 
-import fcntl
 import hashlib
-import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +22,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from nncore.encoding import scale_pixels
+from nncore.files import locked, sync_folder, write_durably
 from nncore.manifest import Manifest, Probe
 from nncore.model import FCModel
 from nncore.types import Array
@@ -120,6 +119,7 @@ class ModelRepository:
         probe_images: Array,
         provenance: Mapping[str, Any],
         report: Mapping[str, bytes],
+        verify: Callable[[PublishedModel], None] | None = None,
     ) -> PublishedModel:
         """Write the next version of a model; it appears whole or, where anything fails, not at all.
 
@@ -130,6 +130,8 @@ class ModelRepository:
             probe_images: `(probes, *input_shape)` uint8 grey levels, whose answers are recorded.
             provenance: Further members of `model.json`, JSON values.
             report: File name -> content, for people.
+            verify: Called with the version as its files read back, just before it appears; what
+                it raises keeps the version from appearing.
 
         Returns:
             The version as a reader will load it.
@@ -157,16 +159,18 @@ class ModelRepository:
         with self._unfinished_version(name) as unfinished:
             version = max(self.versions(name), default=0) + 1
             manifest = replace(draft, version=version)
-            _write_durably(unfinished / WEIGHTS_FILE, weights)
-            _write_durably(unfinished / MANIFEST_FILE, manifest.to_json().encode())
+            write_durably(unfinished / WEIGHTS_FILE, weights)
+            write_durably(unfinished / MANIFEST_FILE, manifest.to_json().encode())
             (unfinished / REPORT_FOLDER).mkdir()
             for file_name, content in report.items():
-                _write_durably(unfinished / REPORT_FOLDER / file_name, content)
-            _sync_folder(unfinished / REPORT_FOLDER)
-            _sync_folder(unfinished)
+                write_durably(unfinished / REPORT_FOLDER / file_name, content)
+            sync_folder(unfinished / REPORT_FOLDER)
+            sync_folder(unfinished)
             published = _read(unfinished)
+            if verify:
+                verify(published)
             unfinished.rename(unfinished.with_name(str(version)))
-            _sync_folder(unfinished.parent)
+            sync_folder(unfinished.parent)
             return published
 
     def check_writable(self, name: str) -> None:
@@ -189,11 +193,11 @@ class ModelRepository:
         folder = self._model_folder(name)
         unfinished = folder / _UNFINISHED
         self.root.mkdir(parents=True, exist_ok=True)
-        with _locked(self.root):
+        with locked(self.root):
             try:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 unfinished.mkdir(parents=True)
-                _sync_folder(self.root)
+                sync_folder(self.root)
                 yield unfinished
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -262,29 +266,3 @@ def _check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
             f"expected the probes' probabilities to within {PROBE_TOLERANCE}, "
             f"got a difference of {difference:.2g}"
         )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold an advisory lock, which the system lifts should this process die."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -72,7 +72,7 @@ def train_epoch(
     data: Dataset,
     optimizer: Optimizer,
     batch_size: int,
-    after_step: Callable[[int], None] | None = None,
+    after_step: Callable[[int, float], None] | None = None,
 ) -> float:
     """Take a step on every batch of the data set, once through it.
 
@@ -81,16 +81,17 @@ def train_epoch(
         data: What it learns from.
         optimizer: How it learns.
         batch_size: Samples a step; the last one may have fewer.
-        after_step: Called after each step with the number of its samples.
+        after_step: Called after each step with the number of its samples and their summed loss.
 
     Returns:
         The mean loss a sample, each from before the step that its batch led to.
     """
     total_loss = 0.0
     for x, t in data.batch_iterator(batch_size):
-        total_loss += train_step(model, x, t, optimizer)
+        loss = train_step(model, x, t, optimizer)
+        total_loss += loss
         if after_step:
-            after_step(len(t))
+            after_step(len(t), loss)
     return total_loss / data.dataset_size
 
 

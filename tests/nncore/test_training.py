@@ -145,10 +145,17 @@ class CountingSGD(SGD):
 
 
 def test_an_epoch_steps_once_a_batch_and_says_how_many_samples_each_took() -> None:
-    taken: list[int] = []
+    taken: list[tuple[int, float]] = []
     optimizer = CountingSGD(0.01)
-    train_epoch(small_model(), random_data(), optimizer, BATCH_SIZE, taken.append)
-    assert taken == [4, 4, 2]
+    mean = train_epoch(
+        small_model(),
+        random_data(),
+        optimizer,
+        BATCH_SIZE,
+        lambda samples, loss: taken.append((samples, loss)),
+    )
+    assert [samples for samples, _ in taken] == [4, 4, 2]
+    assert sum(loss for _, loss in taken) / 10 == pytest.approx(mean, rel=1e-12)
     assert optimizer.steps == 3
 
 
@@ -159,7 +166,7 @@ def test_after_step_comes_after_the_step() -> None:
         random_data(),
         optimizer,
         BATCH_SIZE,
-        after_step=lambda _: steps.append(optimizer.steps),
+        after_step=lambda *_: steps.append(optimizer.steps),
     )
     assert steps == [1, 2, 3]
 
