@@ -16,7 +16,9 @@ MAY_IMPORT = {
     "examples": {"nncore"},
 }
 NNCORE_NEEDS = {"numpy", "safetensors"}
-TRAINER_ONLY = {"matplotlib", "platformdirs", "requests", "tqdm", "urllib3"}
+TRAINER_ONLY = {
+    *("matplotlib", "onnx", "platformdirs", "requests", "tensorboardX", "tqdm", "urllib3")
+}
 
 
 def imported_packages(file: Path) -> set[str]:

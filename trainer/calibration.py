@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from nncore import FCModel, LinearLayer, scale_pixels, softmax
+from nncore import FCModel, LinearLayer, softmax
 from nncore.types import Array
 from trainer.labelled_images import LabelledImages
+from trainer.measurement import answer_all
 
-BINS = 15
 # Where all held-out images are read right, the loss would have the network ever surer.
 _MOST_CHANGE = 4.0
 _HALVINGS = 60
@@ -26,7 +26,7 @@ def calibrate(model: FCModel, valid: LabelledImages) -> float:
     Returns:
         The temperature, above 1 where the network was too sure of itself.
     """
-    sharpness = _best_sharpness(predict_logits(model, valid), valid.labels)
+    sharpness = _best_sharpness(answer_all(model.apply, valid), valid.labels)
     last_layer = model.layers[-1]
     assert isinstance(last_layer, LinearLayer)  # noqa: S101 - what takes logits ends in one
     for parameter in last_layer.parameters:
@@ -50,39 +50,3 @@ def _best_sharpness(logits: Array, labels: Array) -> float:
         else:
             low = middle
     return (low + high) / 2
-
-
-def predict_logits(model: FCModel, data: LabelledImages) -> Array:
-    """Answer all images, batch by batch; `(classes, images)`."""
-    parts = np.array_split(data.images, -(-len(data) // 256))
-    return np.concatenate([model.apply(scale_pixels(part)) for part in parts], axis=1)
-
-
-def reliability(confidences: Array, hits: Array) -> tuple[Array, Array, Array]:
-    """Sort answers into bins of equal width by how sure they were.
-
-    Args:
-        confidences: The highest probability of each answer, `(images,)`.
-        hits: Whether each answer was right, `(images,)`.
-
-    Returns:
-        For each bin the number of answers, their mean confidence, and the share that was right;
-        the last two are 0 where a bin is empty.
-    """
-    bins = np.minimum((confidences * BINS).astype(np.intp), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    filled = np.maximum(counts, 1)
-    return (
-        counts,
-        np.bincount(bins, confidences, BINS) / filled,
-        np.bincount(bins, hits, BINS) / filled,
-    )
-
-
-def expected_calibration_error(confidences: Array, hits: Array) -> float:
-    """Average over the answers how far their bin's confidence is from its share of hits.
-
-    Source: Guo et al. 2017, equation 3, with 15 bins.
-    """
-    counts, confidence, accuracy = reliability(confidences, hits)
-    return float(np.sum(counts * np.abs(confidence - accuracy)) / np.sum(counts))

@@ -1,4 +1,4 @@
-"""The command line of the job: options in, exit code out."""
+"""The command line: its options in, an exit code out."""
 
 import argparse
 import os
@@ -12,11 +12,16 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from nncore import RepositoryError
-from trainer.augmentation import DEFAULT_STRENGTH
+from nncore.files import replace_durably
+from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError
+from trainer.evaluation import EvaluationJob, evaluate_version
 from trainer.job import Job, run
+from trainer.onnx_export import to_onnx
+from trainer.progress import log
 from trainer.recipe import DEFAULT_RECIPE, RECIPES, SCHEDULES, Recipe
 from trainer.signals import TerminatedError, raise_on_sigterm
+from trainer.versions import load_version
 
 FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
@@ -24,20 +29,20 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job as the command line asks.
+    """Do what the command line asks.
 
     Returns:
-        0 when a version was published; else nothing was, and it is 1 for a failure, 130 after
-        Ctrl-C, 143 after SIGTERM. A wrong option exits with 2.
+        0 when it is done; else 1 for a failure, 130 after Ctrl-C, 143 after SIGTERM. A wrong option
+        exits with 2.
     """
     options = _parser(os.environ).parse_args(arguments)
     raise_on_sigterm()
     try:
-        run(_job(options))
+        options.command(options)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was published", INTERRUPTED)
+        return _fail("interrupted" + options.after_a_stop, INTERRUPTED)
     except TerminatedError:
-        return _fail("terminated; nothing was published", TERMINATED)
+        return _fail("terminated" + options.after_a_stop, TERMINATED)
     except MemoryError:
         return _fail("error: expected memory enough for the data and the network, got too little")
     except (TrainerError, RepositoryError, OSError, ValueError) as error:
@@ -50,42 +55,120 @@ def _fail(message: str, code: int = FAILED) -> int:
     return code
 
 
-def _job(options: argparse.Namespace) -> Job:
-    overrides = {
+def _train(options: argparse.Namespace) -> None:
+    run(
+        Job(
+            dataset=options.dataset,
+            data_dir=options.data_dir,
+            cache_dir=options.cache_dir,
+            checkpoint_dir=options.checkpoint_dir or options.cache_dir / "checkpoints",
+            model_dir=options.model_dir,
+            model_name=options.model_name,
+            num_classes=options.classes,
+            recipe=_recipe(options),
+            recipe_name=options.recipe,
+            seed=options.seed,
+            resume=options.resume,
+            publish_best_on_stop=options.publish_best_on_stop,
+            metrics_file=options.metrics,
+            tensorboard_dir=options.tensorboard,
+        )
+    )
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    recipe = replace(RECIPES[options.recipe], **_given(options, Recipe))
+    strength = _given(options, Strength)
+    if options.augment is None and not strength:
+        return recipe
+    if options.augment is False:
+        return replace(recipe, augmentation=None)
+    return replace(
+        recipe, augmentation=replace(recipe.augmentation or DEFAULT_STRENGTH, **strength)
+    )
+
+
+def _given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
+    """Pick the fields of a dataclass that were given on the command line."""
+    return {
         field.name: getattr(options, field.name)
-        for field in fields(Recipe)
+        for field in fields(settings)
         if hasattr(options, field.name)
     }
-    if "augmentation" in overrides:
-        overrides["augmentation"] = DEFAULT_STRENGTH if overrides["augmentation"] else None
-    return Job(
-        dataset=options.dataset,
-        data_dir=options.data_dir,
-        cache_dir=options.cache_dir,
-        model_dir=options.model_dir,
-        model_name=options.model_name,
-        num_classes=options.classes,
-        recipe=replace(RECIPES[options.recipe], **overrides),
-        recipe_name=options.recipe,
-        seed=options.seed,
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    evaluate_version(
+        EvaluationJob(
+            version=options.version,
+            dataset=options.dataset,
+            data_dir=options.data_dir,
+            cache_dir=options.cache_dir,
+            seed=options.seed,
+            report_dir=options.report,
+        )
     )
+
+
+def _export(options: argparse.Namespace) -> None:
+    content = to_onnx(load_version(options.version))
+    replace_durably(options.onnx, content)
+    log(f"wrote {options.onnx}, {len(content):,} bytes")
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainer",
         description="Train a network on a data set and publish it as the next version of a model.",
-        epilog="Exit codes: 0 published, 1 failed, 2 wrong option, 130 Ctrl-C, 143 SIGTERM.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong option, 130 Ctrl-C, 143 SIGTERM.",
         allow_abbrev=False,
     )
+    parser.set_defaults(command=_train, after_a_stop="; --resume goes on after the last epoch")
+    _add_data_options(parser, environ, dataset="auto")
+    _add_training_options(parser, environ)
 
+    commands = parser.add_subparsers(
+        title="other commands", description="Each has its own --help.", metavar=""
+    )
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a published version on a data set",
+        description="Measure a published version on a data set's test images.",
+        allow_abbrev=False,
+    )
+    evaluate.set_defaults(command=_evaluate, after_a_stop="")
+    _add_version(evaluate)
+    evaluate.add_argument("--report", type=Path, metavar="FOLDER", help="also write a report there")
+    _add_data_options(evaluate, environ, dataset=None)
+
+    export = commands.add_parser(
+        "export",
+        help="write a published version for another runtime",
+        description="Write a published version for another runtime.",
+        allow_abbrev=False,
+    )
+    export.set_defaults(command=_export, after_a_stop="")
+    _add_version(export)
+    export.add_argument("--onnx", type=Path, metavar="FILE", required=True, help="the file to make")
+    return parser
+
+
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "version", type=Path, help="models/mnist/1, say, or models/mnist for the newest"
+    )
+
+
+def _add_data_options(
+    parser: argparse.ArgumentParser, environ: Mapping[str, str], dataset: str | None
+) -> None:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--dataset",
-        default="auto",
-        help="mnist; synthetic, which needs no network; auto (the default), which is mnist where "
-        "it can be had and else synthetic; or the path of a directory of IDX files or of an .npz "
-        "with images and labels",
+        default=dataset,
+        help="mnist; synthetic, which needs no network; auto, which is mnist where it can be had "
+        "and else synthetic; or the path of a directory of IDX files or of an .npz with images "
+        f"and labels (default: {dataset or 'what the version was trained on'})",
     )
     data.add_argument(
         "--data-dir",
@@ -99,8 +182,10 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environ.get("CACHE_DIR") or user_cache_path("nodestack"),
         help="where downloads are kept (environment: CACHE_DIR; default: %(default)s)",
     )
-    data.add_argument("--classes", type=int, help="how many classes; by default as many as labels")
+    data.add_argument("--seed", type=_natural, default=0, help="of everything random (%(default)s)")
 
+
+def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model-dir",
@@ -109,6 +194,32 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="the model repository to publish in (environment: MODEL_DIR; default: models)",
     )
     model.add_argument("--model-name", help="the model to publish; by default the data set's name")
+    model.add_argument("--classes", type=int, help="how many; by default as many as labels")
+
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint of a run with the same data, recipe and seed",
+    )
+    run.add_argument(
+        "--publish-best-on-stop",
+        action="store_true",
+        help="when Ctrl-C or SIGTERM ends the run, publish the best epoch so far",
+    )
+    run.add_argument(
+        "--checkpoint-dir",
+        type=Path,
+        default=environ.get("CHECKPOINT_DIR") or None,
+        help="where checkpoints are kept until the run is published (environment: CHECKPOINT_DIR; "
+        "default: checkpoints in the cache directory)",
+    )
+    run.add_argument(
+        "--metrics", type=Path, metavar="FILE", help="write each epoch's figures, a line of JSON"
+    )
+    run.add_argument(
+        "--tensorboard", type=Path, metavar="FOLDER", help="write them as TensorBoard events"
+    )
 
     recipe = parser.add_argument_group(
         "recipe", "A named set of values, each of which may be overridden."
@@ -116,16 +227,19 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     recipe.add_argument(
         "--recipe", choices=RECIPES, default=DEFAULT_RECIPE, help="the set (%(default)s)"
     )
-    recipe.add_argument(
-        "--seed", type=_natural, default=0, help="of everything random (%(default)s)"
+    for name, option in _recipe_options.items():
+        recipe.add_argument(f"--{name}", default=argparse.SUPPRESS, **option)
+
+    augmentation = parser.add_argument_group(
+        "augmentation", "How far each epoch deforms the images anew, at most."
     )
-    for field in fields(Recipe):
-        recipe.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            default=argparse.SUPPRESS,
-            **_recipe_options[field.name],
+    augmentation.add_argument(
+        "--augment", action=argparse.BooleanOptionalAction, help="whether it does; by the recipe"
+    )
+    for name, text in _strength_options.items():
+        augmentation.add_argument(
+            f"--{name}", type=float, default=argparse.SUPPRESS, metavar="X", help=text
         )
-    return parser
 
 
 def _natural(text: str) -> int:
@@ -142,17 +256,34 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 _recipe_options: dict[str, dict[str, Any]] = {
-    "hidden_sizes": {"type": _sizes, "metavar": "N,N", "help": "width of each hidden layer"},
-    "learning_rate": {
+    "hidden-sizes": {"type": _sizes, "metavar": "N,N", "help": "width of each hidden layer"},
+    "learning-rate": {
         "type": float,
-        "help": "size of the first step, for the loss summed over a batch",
+        "metavar": "X",
+        "help": "the highest, for the loss summed over a batch",
     },
-    "momentum": {"type": float, "help": "Nesterov's, 0 to less than 1; 0 is plain SGD"},
+    "momentum": {
+        "type": float,
+        "metavar": "X",
+        "help": "Nesterov's, 0 to less than 1; 0 is plain SGD",
+    },
     "schedule": {"choices": SCHEDULES, "help": "how the learning rate changes"},
-    "batch_size": {"type": int, "help": "images a step"},
-    "epochs": {"type": int, "help": "passes through the training images"},
-    "augmentation": {
-        "action": argparse.BooleanOptionalAction,
-        "help": "whether each epoch sees the images deformed anew",
+    "warmup": {"type": float, "metavar": "X", "help": "share of the steps in which it first rises"},
+    "batch-size": {"type": int, "metavar": "N", "help": "images a step"},
+    "epochs": {"type": int, "metavar": "N", "help": "passes through the training images"},
+    "patience": {
+        "type": int,
+        "metavar": "N",
+        "help": "stop after so many epochs without a better one, and publish the best",
     },
+}
+_strength_options = {
+    "rotation": "degrees",
+    "scale": "share of the size, along each axis",
+    "shear": "columns that an image leans by for each row",
+    "shift": "pixels, along each axis",
+    "elastic": "pixels that a point strays, as a standard deviation",
+    "smoothness": "pixels over which neighbours stray alike",
+    "thickness": "pixels that strokes grow or shrink by on each side",
+    "noise": "standard deviation, in shares of the range from paper to ink",
 }

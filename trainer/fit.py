@@ -1,114 +1,120 @@
 """Training by a recipe: the loop around the epochs, and what it tells along the way."""
 
-import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nncore import (
-    Dataset,
-    EpochResult,
-    FCModel,
-    SoftmaxCrossEntropy,
-    evaluate,
-    scale_pixels,
-    train_epoch,
-)
+from nncore import Dataset, evaluate, scale_pixels, train_epoch
 from trainer.augmentation import Augmentation, applies_to
 from trainer.errors import TrainerError
+from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
 from trainer.progress import log, progress_bar
 from trainer.recipe import Recipe
 from trainer.signals import deferred_signals
+from trainer.training_state import TrainingState
 
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained network and how it came about.
-
-    Attributes:
-        model: The network after the last epoch.
-        history: One entry an epoch.
-        seconds: How long training and validation took.
-    """
-
-    model: FCModel
-    history: list[EpochResult]
-    seconds: float
+# Guessing costs the logarithm of the number of classes, a few nats; no network that learns costs
+# hundreds of times as much.
+DIVERGED = 1000.0
 
 
 @np.errstate(all="ignore")  # divergence is told once, by the loss, and not by each operation
 def fit(
+    state: TrainingState,
     recipe: Recipe,
     train: LabelledImages,
     valid: LabelledImages,
-    num_classes: int,
-    rng: np.random.Generator,
-) -> Fit:
-    """Train a network from nothing; all randomness comes from `rng`.
+    after_epoch: Sequence[Callable[[EpochRecord], None]] = (),
+) -> None:
+    """Train from the state's last epoch to the recipe's, or until patience ends.
+
+    Where patience ends, the state's network is its best one, else the one after the last epoch.
+
+    Args:
+        state: Changed in place; after an exception it is anywhere between two epochs.
+        recipe: How to train.
+        train: What to learn from.
+        valid: What to measure on after each epoch.
+        after_epoch: Called with each epoch's record, once the state has it.
 
     Raises:
-        TrainerError: The loss is not finite any more.
+        TrainerError: The loss is not finite any more, or beyond all measure.
     """
     image_shape = train.images.shape[1:]
-    model = FCModel(
-        image_shape,
-        recipe.hidden_sizes,
-        num_classes,
-        loss=SoftmaxCrossEntropy(),
-        rng=rng,
-        needs_input_grad=False,
-    )
     transform = (
-        Augmentation(image_shape, rng, recipe.augmentation)
+        Augmentation(image_shape, state.rng, recipe.augmentation)
         if recipe.augmentation and applies_to(image_shape)
         else scale_pixels
     )
-    train_data = Dataset(train.images, train.labels, rng, transform)
-    valid_data = as_dataset(valid)
-    optimizer = recipe.make_optimizer()
+    train_data = Dataset(train.images, train.labels, state.rng, transform)
+    valid_data = valid.as_dataset()
     images_in_all = recipe.epochs * len(train)
-    images_done = 0
-    history: list[EpochResult] = []
+    images_done = len(state.history) * len(train)
+    seconds_before = state.history[-1].seconds if state.history else 0.0
     start = time.monotonic()
 
     with (
-        progress_bar(images_in_all, "training", "image") as bar,
+        progress_bar(images_in_all, "training", "image", images_done) as bar,
         deferred_signals() as stop_if_asked,
     ):
 
-        def after_step(images: int) -> None:
+        def set_learning_rate() -> None:
+            state.optimizer.lr = recipe.learning_rate_at(images_done / images_in_all)
+
+        def after_step(images: int, loss: float) -> None:
             nonlocal images_done
+            _check(loss / images, len(state.history) + 1)
             images_done += images
-            optimizer.lr = recipe.learning_rate_at(images_done / images_in_all)
+            set_learning_rate()
             bar.update(images)
             stop_if_asked()
 
-        for epoch in range(1, recipe.epochs + 1):
+        set_learning_rate()
+        while len(state.history) < recipe.epochs and not _out_of_patience(state, recipe):
             epoch_start = time.monotonic()
-            loss = train_epoch(model, train_data, optimizer, recipe.batch_size, after_step)
+            training_loss = train_epoch(
+                state.model, train_data, state.optimizer, recipe.batch_size, after_step
+            )
             speed = len(train) / (time.monotonic() - epoch_start)
-            result = EpochResult(loss, evaluate(model, valid_data))
-            _check_finite(result, epoch)
-            history.append(result)
-            seconds_left = (time.monotonic() - start) / epoch * (recipe.epochs - epoch)
-            log(
-                f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}  "
-                f"validation {result.validation.accuracy:.2%}  "
-                f"{speed:,.0f} images/s  {seconds_left:.0f} s left"
+            validation = evaluate(state.model, valid_data)
+            epoch = len(state.history) + 1
+            _check(validation.loss, epoch)
+            record = EpochRecord(
+                epoch=epoch,
+                learning_rate=state.optimizer.lr,
+                training_loss=training_loss,
+                validation_loss=validation.loss,
+                validation_accuracy=validation.accuracy,
+                images_per_second=speed,
+                seconds=seconds_before + time.monotonic() - start,
             )
-    return Fit(model, history, time.monotonic() - start)
+            state.add(record)
+            _log(record, recipe.epochs)
+            for callback in after_epoch:
+                callback(record)
+    if _out_of_patience(state, recipe):
+        log(f"no better epoch than {state.best_epoch} in {recipe.patience}: stopping there")
+        state.use_best_weights()
 
 
-def as_dataset(data: LabelledImages) -> Dataset:
-    """Wrap images for measuring: they stay uint8 and are scaled batch by batch."""
-    return Dataset(data.images, data.labels, transform=scale_pixels)
+def _out_of_patience(state: TrainingState, recipe: Recipe) -> bool:
+    return recipe.patience is not None and len(state.history) - state.best_epoch >= recipe.patience
 
 
-def _check_finite(result: EpochResult, epoch: int) -> None:
-    for loss in (result.training_loss, result.validation.loss):
-        if not math.isfinite(loss):
-            raise TrainerError(
-                f"expected a finite loss, got {loss} in epoch {epoch}: try a lower --learning-rate"
-            )
+def _check(loss: float, epoch: int) -> None:
+    if not loss < DIVERGED:  # also true of NaN
+        raise TrainerError(
+            f"expected a loss that falls, got {loss:.3g} an image in epoch {epoch}: "
+            "try a lower --learning-rate"
+        )
+
+
+def _log(record: EpochRecord, epochs: int) -> None:
+    seconds_left = record.seconds / record.epoch * (epochs - record.epoch)
+    log(
+        f"epoch {record.epoch}/{epochs}  loss {record.training_loss:.4f}  "
+        f"validation {record.validation_accuracy:.2%}  "
+        f"{record.images_per_second:,.0f} images/s  {seconds_left:.0f} s left"
+    )

@@ -9,7 +9,7 @@ class EpochRecord:
 
     Attributes:
         epoch: Its number, from 1 on.
-        learning_rate: That of its last step, for the loss summed over a batch.
+        learning_rate: What it came to by the end, for the loss summed over a batch.
         training_loss: The mean loss an image, nats, each from before the step it led to.
         validation_loss: The mean loss an image at the end of the epoch, nats.
         validation_accuracy: The share of validation images read right then, 0 to 1.

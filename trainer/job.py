@@ -1,25 +1,37 @@
 """The whole job, start to end: load, split, train, measure, publish."""
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from nncore import ModelRepository, NLLLoss, PublishedModel, get_accuracy, softmax
-from nncore.types import Array
-from trainer.calibration import calibrate, expected_calibration_error, predict_logits
+from nncore import ModelRepository, PublishedModel
+from trainer.augmentation import Augmentation, applies_to
+from trainer.calibration import calibrate
+from trainer.checkpoint import RunFolder
+from trainer.epoch_logs import EpochLog, JsonLinesLog, TensorBoardLog
 from trainer.errors import TrainerError
+from trainer.figures import draw_deformations
 from trainer.fit import fit
+from trainer.history import EpochRecord
 from trainer.labelled_images import ImageData, LabelledImages
+from trainer.measurement import answer_all, described, measure
+from trainer.memory import keep_freed_memory
 from trainer.progress import log
 from trainer.recipe import Recipe
 from trainer.report import make_report
-from trainer.signals import ignore_signals
+from trainer.signals import TerminatedError, ignore_signals
 from trainer.sources import SYNTHETIC, load_dataset
+from trainer.training_state import TrainingState
 
 VALIDATION_SHARE = 1 / 12  # 5,000 of MNIST's 60,000
 TEST_SHARE = 1 / 10  # of a data set that brings no test images
 PROBES = 4
+_DEFORMED_COPIES = 4
 
 
 @dataclass(frozen=True)
@@ -30,23 +42,45 @@ class Job:
         dataset: "auto", "mnist", "synthetic", or a path.
         data_dir: Where MNIST's files may lie.
         cache_dir: Where downloads are kept.
+        checkpoint_dir: Where runs keep their checkpoints.
         model_dir: The model repository.
         model_name: What to publish under; the data set's name when None.
         num_classes: How many classes; one more than the highest label when None.
         recipe: How to train.
         recipe_name: What the recipe is called.
         seed: Of everything random.
+        resume: Whether to go on from the last checkpoint of the same run, if there is one.
+        publish_best_on_stop: Whether a run that Ctrl-C or SIGTERM ends publishes its best epoch.
+        metrics_file: Where each epoch's figures go as a line of JSON; None is nowhere.
+        tensorboard_dir: Where they go as TensorBoard events; None is nowhere.
     """
 
     dataset: str
     data_dir: Path | None
     cache_dir: Path
+    checkpoint_dir: Path
     model_dir: Path
     model_name: str | None
     num_classes: int | None
     recipe: Recipe
     recipe_name: str
     seed: int
+    resume: bool = False
+    publish_best_on_stop: bool = False
+    metrics_file: Path | None = None
+    tensorboard_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """A data set divided, and what there is to know of it."""
+
+    name: str
+    digests: dict[str, str]
+    num_classes: int
+    train: LabelledImages
+    valid: LabelledImages
+    test: LabelledImages
 
 
 def run(job: Job) -> PublishedModel:
@@ -57,61 +91,42 @@ def run(job: Job) -> PublishedModel:
         OSError: A file cannot be read or written.
         RepositoryError: What was published did not read back.
         ValueError: The name cannot be a model's.
+        KeyboardInterrupt: Ctrl-C came, perhaps after the best epoch was published.
+        TerminatedError: SIGTERM came, likewise.
     """
+    keep_freed_memory()
     data = load_dataset(job.dataset, job.data_dir, job.cache_dir, job.seed)
     name = _publication_name(job, data)
-    num_classes = data.check_classes(job.num_classes)
     repository = ModelRepository(job.model_dir)
-    try:
-        repository.check_writable(name)
-    except PermissionError as error:
-        raise TrainerError(
-            f"expected a model repository that this user may write, got {error}: "
-            "change its owner or choose another by --model-dir"
-        ) from error
+    _check_writable(repository, name)
 
     rng = np.random.default_rng(job.seed)
-    train, test = _with_test_images(data, rng)
-    train, valid = _split(train, VALIDATION_SHARE, rng)
+    splits = _split(data, data.check_classes(job.num_classes), rng)
     log(
-        f"{data.name}: {len(train):,} images to train on, {len(valid):,} to validate, "
-        f"{len(test):,} to test; recipe {job.recipe_name}"
+        f"{data.name}: {len(splits.train):,} images to train on, {len(splits.valid):,} to "
+        f"validate, {len(splits.test):,} to test; recipe {job.recipe_name}"
     )
-    fitted = fit(job.recipe, train, valid, num_classes, rng)
-
-    temperature = calibrate(fitted.model, valid)
-    probabilities = softmax(predict_logits(fitted.model, test))
-    tested = _metrics(probabilities, test.labels)
-
-    labels = [str(label) for label in range(num_classes)]
-    provenance = {
-        "metrics": {
-            "validation": _metrics(softmax(predict_logits(fitted.model, valid)), valid.labels),
-            "test": tested,
-        },
-        "dataset": {"name": data.name, "digests": dict(data.digests)},
-        "recipe": {"name": job.recipe_name, **asdict(job.recipe), "seed": job.seed},
-        "training": {"images": len(train), "seconds": round(fitted.seconds, 1)},
-        "calibration": {"temperature": temperature},
-    }
-    report = make_report(name, probabilities.T, fitted.history, test, labels, provenance)
-
-    ignore_signals()
-    published = repository.publish(
-        name,
-        fitted.model,
-        labels=labels,
-        probe_images=valid.images[:PROBES],
-        provenance=provenance,
-        report=report,
-    )
-    right = round(tested["accuracy"] * len(test))
-    log(
-        f"test {tested['accuracy']:.2%} ({right:,} of {len(test):,}) "
-        f"after {fitted.seconds:.1f} s of training, "
-        f"calibration error {tested['calibration_error']:.2%}\n"
-        f"published {job.model_dir / name / str(published.manifest.version)}"
-    )
+    image_shape = splits.train.images.shape[1:]
+    state = TrainingState.begin(job.recipe, image_shape, splits.num_classes, rng)
+    with RunFolder(job.checkpoint_dir, name, _identity(job, splits)) as folder:
+        _begin_or_resume(job, folder, state)
+        with ExitStack() as logs:
+            after_epoch: list[Callable[[EpochRecord], None]] = []
+            for epoch_log in _open_logs(job, state.history):
+                logs.callback(epoch_log.close)
+                after_epoch.append(epoch_log.write)
+            # Last, so that no log misses an epoch that a checkpoint has.
+            after_epoch.append(_checkpoint(folder, state))
+            try:
+                fit(state, job.recipe, splits.train, splits.valid, after_epoch)
+            except (KeyboardInterrupt, TerminatedError):
+                if job.publish_best_on_stop and state.history:
+                    log(f"stopped: publishing the best epoch, {state.best_epoch}")
+                    state.use_best_weights()
+                    _publish(job, repository, name, splits, state)
+                raise
+        published = _publish(job, repository, name, splits, state)
+        folder.clear()
     return published
 
 
@@ -124,13 +139,23 @@ def _publication_name(job: Job, data: ImageData) -> str:
     return name
 
 
-def _with_test_images(
-    data: ImageData, rng: np.random.Generator
-) -> tuple[LabelledImages, LabelledImages]:
-    return (data.train, data.test) if data.test else _split(data.train, TEST_SHARE, rng)
+def _check_writable(repository: ModelRepository, name: str) -> None:
+    try:
+        repository.check_writable(name)
+    except PermissionError as error:
+        raise TrainerError(
+            f"expected a model repository that this user may write, got {error}: "
+            "change its owner or choose another by --model-dir"
+        ) from error
 
 
-def _split(
+def _split(data: ImageData, num_classes: int, rng: np.random.Generator) -> _Splits:
+    train, test = (data.train, data.test) if data.test else _hold_back(data.train, TEST_SHARE, rng)
+    train, valid = _hold_back(train, VALIDATION_SHARE, rng)
+    return _Splits(data.name, dict(data.digests), num_classes, train, valid, test)
+
+
+def _hold_back(
     data: LabelledImages, share: float, rng: np.random.Generator
 ) -> tuple[LabelledImages, LabelledImages]:
     if len(data) < 3:
@@ -138,13 +163,114 @@ def _split(
     return data.split(max(1, round(share * len(data))), rng)
 
 
-def _metrics(probabilities: Array, labels: Array) -> dict[str, float]:
-    correct, total = get_accuracy(probabilities, labels)
+def _identity(job: Job, splits: _Splits) -> dict[str, Any]:
+    """Tell what the trained weights depend on."""
     return {
-        "images": total,
-        "accuracy": correct / total,
-        "loss": float(NLLLoss().apply(probabilities, labels)) / total,
-        "calibration_error": expected_calibration_error(
-            probabilities.max(axis=0), probabilities.argmax(axis=0) == labels
-        ),
+        "dataset": [splits.name, splits.digests, splits.num_classes],
+        "splits": [len(part) for part in (splits.train, splits.valid, splits.test)],
+        "recipe": asdict(job.recipe),
+        "seed": job.seed,
     }
+
+
+def _begin_or_resume(job: Job, folder: RunFolder, state: TrainingState) -> None:
+    if not job.resume:
+        folder.clear()
+    elif folder.restore(state):
+        log(f"resuming after epoch {len(state.history)} of {job.recipe.epochs}")
+    else:
+        log(f"no checkpoint of a run with these settings in {job.checkpoint_dir}: beginning anew")
+
+
+def _checkpoint(folder: RunFolder, state: TrainingState) -> Callable[[EpochRecord], None]:
+    def save(record: EpochRecord) -> None:
+        try:
+            folder.save(state)
+        except OSError as error:
+            log(f"WARNING: no checkpoint of epoch {record.epoch}: {error}")
+
+    return save
+
+
+def _open_logs(job: Job, history: Sequence[EpochRecord]) -> list[EpochLog]:
+    logs: list[EpochLog] = []
+    if job.metrics_file:
+        logs.append(JsonLinesLog(job.metrics_file, history))
+    if job.tensorboard_dir:
+        logs.append(TensorBoardLog(job.tensorboard_dir, history))
+    return logs
+
+
+def _publish(
+    job: Job, repository: ModelRepository, name: str, splits: _Splits, state: TrainingState
+) -> PublishedModel:
+    """Calibrate, measure, and publish the state's network, if it measures the same read back."""
+    model, test = state.model, splits.test
+    temperature = calibrate(model, splits.valid)
+    probabilities = answer_all(model.predict, test)
+    tested = measure(probabilities, test.labels)
+    seconds = state.history[-1].seconds
+    labels = [str(label) for label in range(splits.num_classes)]
+    provenance = {
+        "metrics": {
+            "validation": measure(answer_all(model.predict, splits.valid), splits.valid.labels),
+            "test": tested,
+        },
+        "dataset": {"name": splits.name, "digests": splits.digests},
+        "recipe": {"name": job.recipe_name, **asdict(job.recipe), "seed": job.seed},
+        "training": {
+            "images": len(splits.train),
+            "epochs": len(state.history),
+            "seconds": round(seconds, 1),
+        },
+        "calibration": {"temperature": temperature},
+    }
+    report = make_report(
+        name,
+        model,
+        probabilities.T,
+        test,
+        labels,
+        provenance,
+        history=state.history,
+        deformations=_draw_deformations(job, splits.train),
+    )
+
+    def verify(read_back: PublishedModel) -> None:
+        again = measure(answer_all(read_back.model.predict, test), test.labels)
+        if again != tested:
+            raise TrainerError(
+                f"expected the files read back to measure {described(tested)}, "
+                f"got {described(again)}: nothing was published"
+            )
+
+    ignore_signals()
+    published = repository.publish(
+        name,
+        model,
+        labels=labels,
+        probe_images=splits.valid.images[:PROBES],
+        provenance=provenance,
+        report=report,
+        verify=verify,
+    )
+    log(
+        f"test {described(tested)}, after {seconds:.1f} s of training\n"
+        f"published {job.model_dir / name / str(published.manifest.version)}"
+    )
+    return published
+
+
+def _draw_deformations(job: Job, train: LabelledImages) -> Figure | None:
+    """Show an image of each of the first ten classes beside copies as an epoch might see them."""
+    shape = train.images.shape[1:]
+    if job.recipe.augmentation is None or not applies_to(shape):
+        return None
+    _, first_of_class = np.unique(train.labels, return_index=True)
+    originals = train.images[first_of_class[:10]]
+    augmentation = Augmentation(shape, np.random.default_rng(job.seed), job.recipe.augmentation)
+    copies = [
+        np.concatenate([augmentation(image[None]) for image in originals]).reshape(originals.shape)
+        for _ in range(_DEFORMED_COPIES)
+    ]
+    return draw_deformations(originals, copies)

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from nncore import MAX_PIXEL
+from nncore import MAX_PIXEL, Dataset, scale_pixels
 from nncore.types import Array
 from trainer.errors import DataError
 
@@ -52,6 +52,10 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def as_dataset(self) -> Dataset:
+        """Wrap the images for measuring: they stay uint8 and are scaled batch by batch."""
+        return Dataset(self.images, self.labels, transform=scale_pixels)
 
     def split(self, count: int, rng: np.random.Generator) -> tuple[Self, Self]:
         """Divide at random into all but `count` images, and `count`."""

@@ -12,14 +12,21 @@ def log(line: str) -> None:
     sys.stdout.flush()
 
 
-def progress_bar(total: int | None, description: str, unit: str) -> "tqdm[NoReturn]":
+def progress_bar(total: int | None, description: str, unit: str, done: int = 0) -> "tqdm[NoReturn]":
     """Make a bar on stderr that vanishes when it is done and is mute where there is no terminal.
 
     Args:
         total: How many units there are; None where that is not known.
         description: Stands before the bar.
         unit: "B" for bytes, say.
+        done: Where it starts.
     """
     return tqdm(
-        total=total, desc=description, unit=unit, unit_scale=True, leave=False, disable=None
+        total=total,
+        initial=done,
+        desc=description,
+        unit=unit,
+        unit_scale=True,
+        leave=False,
+        disable=None,
     )

@@ -1,51 +1,71 @@
-"""What a person looks at before trusting a version: a model card and four pictures."""
+"""What a person looks at before trusting a version: a model card and its pictures."""
 
-import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from nncore import EpochResult
+from nncore import FCModel
 from nncore.types import Array
-from trainer.calibration import reliability
+from trainer.figures import (
+    draw_confusion,
+    draw_curves,
+    draw_first_layer,
+    draw_mistakes,
+    draw_reliability,
+    png,
+)
+from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
-
-_WORST_MISTAKES = 24
-_MISTAKES_A_ROW = 8
-_LARGEST_MATRIX_WITH_NUMBERS = 20
 
 
 def make_report(
     title: str,
+    model: FCModel,
     probabilities: Array,
-    history: Sequence[EpochResult],
     test: LabelledImages,
     labels: Sequence[str],
     provenance: Mapping[str, Any],
+    *,
+    history: Sequence[EpochRecord] = (),
+    deformations: Figure | None = None,
 ) -> dict[str, bytes]:
-    """Describe a trained network by how it learned and where it errs.
+    """Describe a trained network by what it is for, how it learned and where it errs.
 
     Args:
-        title: The model's name.
+        title: What the card is headed by.
+        model: The network.
         probabilities: Its answers to the test images, `(images, classes)`.
-        history: One entry an epoch.
-        test: The images that the mistakes are looked for in.
+        test: The images that it is measured on.
         labels: The name of each class.
-        provenance: What `model.json` will say: metrics, data set, recipe.
+        provenance: What `model.json` says: metrics and data set, and perhaps recipe and training.
+        history: One entry an epoch; without any, nothing is said of learning.
+        deformations: A picture of what it was trained on; None where images were left as they are.
 
     Returns:
         File name -> content.
     """
     confusion = confusion_matrix(test.labels, probabilities.argmax(axis=1), len(labels))
-    return {
-        "README.md": _model_card(title, confusion, labels, provenance).encode(),
-        "curves.png": _png(draw_curves(history)),
-        "confusion.png": _png(draw_confusion(confusion, labels)),
-        "mistakes.png": _png(draw_mistakes(test, probabilities, labels)),
-        "reliability.png": _png(draw_reliability(test, probabilities)),
+    pictures = {
+        "confusion.png": draw_confusion(confusion, labels),
+        "mistakes.png": draw_mistakes(test, probabilities, labels),
+        "reliability.png": draw_reliability(test, probabilities),
     }
+    if history:
+        pictures["curves.png"] = draw_curves(history)
+    if deformations:
+        pictures["deformations.png"] = deformations
+    if len(model.input_shape) == 2:
+        pictures["first_layer.png"] = draw_first_layer(model)
+    files = {name: png(figure) for name, figure in pictures.items()}
+    if history:
+        lines = (json.dumps(asdict(record)) + "\n" for record in history)
+        files["metrics.jsonl"] = "".join(lines).encode()
+    files["README.md"] = _model_card(title, model, confusion, labels, provenance, files).encode()
+    return files
 
 
 def confusion_matrix(targets: Array, predictions: Array, classes: int) -> Array:
@@ -55,110 +75,81 @@ def confusion_matrix(targets: Array, predictions: Array, classes: int) -> Array:
     return matrix
 
 
-def draw_curves(history: Sequence[EpochResult]) -> Figure:
-    """Draw the losses and the validation accuracy over the epochs."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
-    epochs = range(1, len(history) + 1)
-    loss_axes.plot(epochs, [epoch.training_loss for epoch in history], label="training", marker=".")
-    loss_axes.plot(
-        epochs, [epoch.validation.loss for epoch in history], label="validation", marker="."
-    )
-    loss_axes.set(xlabel="epoch", ylabel="loss, nats an image", yscale="log")
-    loss_axes.legend()
-    accuracy_axes.plot(
-        epochs, [100 * epoch.validation.accuracy for epoch in history], color="C1", marker="."
-    )
-    accuracy_axes.set(xlabel="epoch", ylabel="validation accuracy, %")
-    for axes in (loss_axes, accuracy_axes):
-        axes.grid(alpha=0.3)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    return figure
-
-
-def draw_confusion(matrix: Array, labels: Sequence[str]) -> Figure:
-    """Draw the confusion matrix; only the mistakes are shaded, since the hits outshine them."""
-    figure = Figure(figsize=(5.2, 5), layout="constrained")
-    axes = figure.subplots()
-    mistakes = matrix.astype(float)
-    np.fill_diagonal(mistakes, 0)
-    axes.imshow(mistakes, cmap="Oranges")
-    axes.set(xlabel="read as", ylabel="shows")
-    if len(labels) <= _LARGEST_MATRIX_WITH_NUMBERS:
-        axes.set_xticks(range(len(labels)), labels)
-        axes.set_yticks(range(len(labels)), labels)
-        for row, column in zip(*matrix.nonzero(), strict=True):
-            axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=8)
-    return figure
-
-
-def draw_mistakes(test: LabelledImages, probabilities: Array, labels: Sequence[str]) -> Figure:
-    """Draw the misread images that the network was surest of, surest first."""
-    predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(predictions != test.labels)
-    worst = wrong[np.argsort(-confidences[wrong], kind="stable")][:_WORST_MISTAKES]
-
-    rows = max(1, -(-len(worst) // _MISTAKES_A_ROW))
-    figure = Figure(figsize=(_MISTAKES_A_ROW, 1.35 * rows), layout="constrained")
-    all_axes = figure.subplots(rows, _MISTAKES_A_ROW, squeeze=False).ravel()
-    for axes in all_axes:
-        axes.set_axis_off()
-    for axes, index in zip(all_axes, worst, strict=False):
-        image = test.images[index]
-        axes.imshow(image.reshape(image.shape[0], -1), cmap="gray_r", vmin=0, vmax=255)
-        shown, read = labels[test.labels[index]], labels[predictions[index]]
-        axes.set_title(f"{shown}, read {read}\n{confidences[index]:.1%}", fontsize=7)
-    if not len(worst):
-        figure.suptitle("no mistakes")
-    return figure
-
-
-def draw_reliability(test: LabelledImages, probabilities: Array) -> Figure:
-    """Draw how many answers of each confidence were right, and how many there were."""
-    counts, confidences, accuracies = reliability(
-        probabilities.max(axis=1), probabilities.argmax(axis=1) == test.labels
-    )
-    filled = counts > 0
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    accuracy_axes, count_axes = figure.subplots(1, 2)
-    accuracy_axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
-    accuracy_axes.plot(confidences[filled], accuracies[filled], marker="o")
-    accuracy_axes.set(xlabel="confidence", ylabel="share that was right")
-    count_axes.bar((np.arange(len(counts)) + 0.5) / len(counts), counts, 0.9 / len(counts))
-    count_axes.set(xlabel="confidence", ylabel="answers", yscale="log")
-    for axes in (accuracy_axes, count_axes):
-        axes.grid(alpha=0.3)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return buffer.getvalue()
-
-
 def _model_card(
-    title: str, confusion: Array, labels: Sequence[str], provenance: Mapping[str, Any]
+    title: str,
+    model: FCModel,
+    confusion: Array,
+    labels: Sequence[str],
+    provenance: Mapping[str, Any],
+    files: Container[str],
 ) -> str:
-    dataset, recipe = provenance["dataset"], provenance["recipe"]
+    def picture(name: str, caption: str, heading: str = "") -> list[str]:
+        return [*([heading] if heading else []), f"![{caption}]({name})"] if name in files else []
+
     sections = [
         f"# {title}",
-        f"A fully connected network trained on {dataset['name']}; numbers as of its publication.",
-        _table(
-            ("split", "images", "accuracy", "loss", "calibration error"),
-            [
-                (
-                    split,
-                    f"{m['images']:,}",
-                    f"{m['accuracy']:.2%}",
-                    f"{m['loss']:.4f}",
-                    f"{m['calibration_error']:.2%}",
-                )
-                for split, m in provenance["metrics"].items()
-            ],
+        *_purpose(model, labels, provenance),
+        *_metrics(provenance["metrics"]),
+        *picture("curves.png", "The curves", "## How it learned"),
+        *_classes(confusion, labels),
+        *picture("confusion.png", "What is taken for what"),
+        "The mistakes it was surest of:",
+        *picture("mistakes.png", "The worst mistakes"),
+        *picture(
+            "reliability.png",
+            "Confidence against the share that was right",
+            "## How far its probabilities can be trusted",
         ),
-        "The test images took no part in any choice.",
-        "![The curves](curves.png)",
+        *picture("first_layer.png", "Weights as images", "## What the first layer looks for"),
+        *picture("deformations.png", "Originals and deformed copies", "## What it was trained on"),
+        *_settings(provenance),
+        "## Data",
+        _table(("file", "SHA-256"), list(provenance["dataset"]["digests"].items())),
+        "## Limits",
+        "It answers for every image, also for one that shows none of its classes. It expects what "
+        "it was trained on: light ink on dark, centred and scaled as in the training images.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _purpose(model: FCModel, labels: Sequence[str], provenance: Mapping[str, Any]) -> list[str]:
+    shape = " x ".join(map(str, model.input_shape))
+    layers = "-".join(map(str, model.layer_sizes))
+    weights = sum(value.size for value in model.state_dict().values())
+    trained_on = provenance["dataset"]["name"]
+    return [
+        f"It tells images of {trained_on} apart: {shape} pixels in, a probability for each of "
+        f"{len(labels)} classes out. A fully connected network, {layers}, {weights:,} weights.",
+        "`model.safetensors` loads into this project's service, and into a `torch.nn.Sequential` "
+        "with the same layers; its input is grey levels / 255.",
+    ]
+
+
+def _metrics(metrics: Mapping[str, Any]) -> list[str]:
+    table = _table(
+        ("split", "images", "accuracy", "loss, nats", "calibration error"),
+        [
+            (
+                split,
+                f"{m['images']:,}",
+                f"{m['accuracy']:.2%}",
+                f"{m['loss']:.4f}",
+                f"{m['calibration_error']:.2%}",
+            )
+            for split, m in metrics.items()
+        ],
+    )
+    if "validation" not in metrics:
+        return [table]
+    return [
+        table,
+        "The validation images chose the temperature and, where it stopped early, the epoch. The "
+        "test images took no part in any choice.",
+    ]
+
+
+def _classes(confusion: Array, labels: Sequence[str]) -> list[str]:
+    return [
         "## By class",
         _table(
             ("class", "test images", "found", "right when said"),
@@ -172,20 +163,16 @@ def _model_card(
                 for k, label in enumerate(labels)
             ],
         ),
-        "![What is taken for what](confusion.png)",
-        "The mistakes it was surest of:",
-        "![The worst mistakes](mistakes.png)",
-        "## How far its probabilities can be trusted",
-        "![Confidence against the share that was right](reliability.png)",
-        "## Recipe",
-        _table(("setting", "value"), [(name, _readable(value)) for name, value in recipe.items()]),
-        "## Data",
-        _table(("file", "SHA-256"), list(dataset["digests"].items())),
-        "## Limits",
-        "It answers for every image, also for one that shows none of its classes. It expects what "
-        "it was trained on: light ink on dark, centred and scaled as in the training images.",
     ]
-    return "\n\n".join(sections) + "\n"
+
+
+def _settings(provenance: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (name, _readable(value))
+        for member in ("recipe", "training", "calibration")
+        for name, value in provenance.get(member, {}).items()
+    ]
+    return ["## Recipe", _table(("setting", "value"), rows)] if rows else []
 
 
 def _readable(value: Any) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from nncore import ModelRepository, evaluate
-from trainer.fit import as_dataset
 from trainer.labelled_images import LabelledImages
 from trainer.mnist import load_mnist
 
@@ -62,7 +61,7 @@ def test_a_network_that_saw_only_synthetic_digits_reads_half_of_the_real_ones(
     version = published(tmp_path, "--dataset", "synthetic")
     assert version["name"] == "synthetic"
     model = ModelRepository(tmp_path).load("synthetic").model
-    accuracy = evaluate(model, as_dataset(test_images)).accuracy
+    accuracy = evaluate(model, test_images.as_dataset()).accuracy
     print(f"trained on synthetic digits, it reads {accuracy:.2%} of MNIST's test images")
     assert accuracy >= 0.5
 
@@ -70,6 +69,6 @@ def test_a_network_that_saw_only_synthetic_digits_reads_half_of_the_real_ones(
 def test_the_version_we_ship_is_as_good_as_it_says(test_images: LabelledImages) -> None:
     shipped = ModelRepository(SHIPPED).load("mnist")
     said = shipped.manifest.provenance["metrics"]["test"]["accuracy"]
-    measured = evaluate(shipped.model, as_dataset(test_images)).accuracy
+    measured = evaluate(shipped.model, test_images.as_dataset()).accuracy
     assert measured == pytest.approx(said, abs=2e-4)  # two images, for another processor's rounding
     assert measured >= 0.982

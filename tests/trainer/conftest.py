@@ -13,11 +13,14 @@ from trainer import download
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the caller's settings and proxies out, and a run's signal handlers in."""
+def own_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Keep the caller's settings, cache and proxies out, and a run's signal handlers in."""
     for name in list(os.environ):
-        if name in ("DATA_DIR", "MODEL_DIR", "CACHE_DIR") or name.lower().endswith("_proxy"):
+        if name in ("DATA_DIR", "MODEL_DIR", "CHECKPOINT_DIR") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in handlers.items():

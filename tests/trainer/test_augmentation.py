@@ -1,5 +1,6 @@
 """Deformed images are still images of the same things: in range, in place, in their order."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from trainer.augmentation import (
     Strength,
     applies_to,
 )
+from trainer.errors import TrainerError
 
 NONE = Strength(rotation=0, scale=0, shear=0, shift=0, elastic=0, thickness=0, noise=0)
 CLEAN = replace(DEFAULT_STRENGTH, noise=0)
@@ -70,7 +72,7 @@ def test_strokes_grow_and_shrink_by_up_to_a_pixel_on_each_side() -> None:
     ink = deform(squares(100 * GROUP_SIZE), replace(NONE, thickness=1)).sum(axis=1)
     assert 6 * 6 <= ink.min() < 6 * 6 + 2
     assert 8 * 8 + 4 * 8 - 2 < ink.max() <= 8 * 8 + 4 * 8
-    assert len(np.unique(ink.round(3))) > 90  # a group's own
+    assert len(np.unique(ink.round(3))) > 70  # a group's own, but where wholly thinned
 
 
 def test_thin_and_thick_strokes_keep_their_middle() -> None:
@@ -93,7 +95,7 @@ def test_ink_stays_roughly_where_it_was() -> None:
     images = squares(320)
     deformed = deform(images, replace(CLEAN, thickness=0)).reshape(-1, 28, 28)
     ink = deformed.sum(axis=(1, 2))
-    assert 40 < ink.min() < ink.max() < 95  # 64 before
+    assert 28 < ink.min() < ink.max() < 115  # 64 before
     rows = (deformed.sum(axis=2) @ np.arange(28)) / ink
     columns = (deformed.sum(axis=1) @ np.arange(28)) / ink
     for centres in (rows, columns):
@@ -138,6 +140,21 @@ def test_each_kind_of_deformation_does_something(strength: Strength, moved: bool
     images = noise(20 * GROUP_SIZE, (28, 28))
     plain = deform(images, NONE)
     assert (np.abs(deform(images, strength) - plain).max() > 0.01) == moved
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        *(({name: -1}, f"expected {name} of 0 or more, got -1") for name in vars(NONE)),
+        *(({name: math.nan}, f"expected {name} of 0 or more, got nan") for name in vars(NONE)),
+        ({"shift": math.inf}, "expected shift of 0 or more, got inf"),
+        ({"smoothness": 0}, "expected a smoothness over 0"),
+        ({"thickness": 1.1}, "expected a thickness of at most 1 pixel, got 1.1"),
+    ],
+)
+def test_a_strength_that_cannot_be_is_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(TrainerError, match=message):
+        replace(DEFAULT_STRENGTH, **values)
 
 
 @pytest.mark.parametrize(

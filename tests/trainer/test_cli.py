@@ -17,7 +17,7 @@ import pytest
 from nncore import ModelRepository
 from tests.trainer.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
 from trainer import cli
-from trainer.augmentation import DEFAULT_STRENGTH, Strength
+from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.cli import main
 from trainer.job import Job
 from trainer.recipe import RECIPES
@@ -44,13 +44,19 @@ def asked_for(jobs: list[Job], *options: str) -> Job:
     return jobs[-1]
 
 
-def test_without_options_the_default_recipe_is_asked_for(jobs: list[Job]) -> None:
+def test_without_options_the_default_recipe_is_asked_for(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CACHE_DIR")
     job = asked_for(jobs)
     assert (job.dataset, job.data_dir, job.model_dir) == ("auto", None, Path("models"))
     assert (job.model_name, job.num_classes, job.seed) == (None, None, 0)
     assert (job.recipe, job.recipe_name) == (RECIPES["default"], "default")
     assert job.cache_dir.name == "nodestack"
     assert job.cache_dir.is_absolute()
+    assert job.checkpoint_dir == job.cache_dir / "checkpoints"
+    assert not job.resume
+    assert not job.publish_best_on_stop
 
 
 def test_every_option_is_heard(jobs: list[Job]) -> None:
@@ -58,9 +64,24 @@ def test_every_option_is_heard(jobs: list[Job]) -> None:
         jobs,
         *("--dataset", "x.npz", "--data-dir", "d", "--cache-dir", "c", "--classes", "7"),
         *("--model-dir", "m", "--model-name", "n", "--recipe", "notebook", "--seed", "5"),
+        *("--checkpoint-dir", "k", "--metrics", "f", "--tensorboard", "t"),
+        *("--resume", "--publish-best-on-stop"),
     )
     assert job == Job(
-        "x.npz", Path("d"), Path("c"), Path("m"), "n", 7, RECIPES["notebook"], "notebook", 5
+        dataset="x.npz",
+        data_dir=Path("d"),
+        cache_dir=Path("c"),
+        checkpoint_dir=Path("k"),
+        model_dir=Path("m"),
+        model_name="n",
+        num_classes=7,
+        recipe=RECIPES["notebook"],
+        recipe_name="notebook",
+        seed=5,
+        resume=True,
+        publish_best_on_stop=True,
+        metrics_file=Path("f"),
+        tensorboard_dir=Path("t"),
     )
 
 
@@ -73,6 +94,8 @@ def test_every_option_is_heard(jobs: list[Job]) -> None:
         ("momentum", "0.5", 0.5),
         ("learning_rate", "0.25", 0.25),
         ("schedule", "cosine", "cosine"),
+        ("warmup", "0.125", 0.125),
+        ("patience", "7", 7),
         ("batch_size", "5", 5),
         ("epochs", "3", 3),
     ],
@@ -84,17 +107,36 @@ def test_every_value_of_a_recipe_can_be_overridden_alone(
     assert vars(recipe) == {**vars(RECIPES["notebook"]), option: expected}
 
 
-@pytest.mark.parametrize(
-    ("option", "on"), [("--augmentation", DEFAULT_STRENGTH), ("--no-augmentation", None)]
-)
+@pytest.mark.parametrize(("option", "on"), [("--augment", True), ("--no-augment", False)])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_augmentation_can_be_turned_on_and_off(
-    jobs: list[Job], recipe: str, option: str, on: Strength | None
+    jobs: list[Job], recipe: str, option: str, on: bool
 ) -> None:
-    assert asked_for(jobs, "--recipe", recipe, option).recipe.augmentation == on
+    augmentation = asked_for(jobs, "--recipe", recipe, option).recipe.augmentation
+    assert augmentation == ((RECIPES[recipe].augmentation or DEFAULT_STRENGTH) if on else None)
 
 
-ENVIRONMENT = {"DATA_DIR": "data_dir", "MODEL_DIR": "model_dir", "CACHE_DIR": "cache_dir"}
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", vars(DEFAULT_STRENGTH))
+def test_every_strength_of_the_augmentation_can_be_overridden_alone(
+    jobs: list[Job], recipe: str, name: str
+) -> None:
+    augmentation = asked_for(jobs, "--recipe", recipe, f"--{name}", "0.5").recipe.augmentation
+    assert augmentation is not None
+    before = RECIPES[recipe].augmentation or DEFAULT_STRENGTH
+    assert vars(augmentation) == {**vars(before), name: 0.5}
+
+
+def test_no_augmentation_has_the_last_word(jobs: list[Job]) -> None:
+    assert asked_for(jobs, "--no-augment", "--shift", "3").recipe.augmentation is None
+
+
+ENVIRONMENT = {
+    "DATA_DIR": "data_dir",
+    "MODEL_DIR": "model_dir",
+    "CACHE_DIR": "cache_dir",
+    "CHECKPOINT_DIR": "checkpoint_dir",
+}
 
 
 @pytest.mark.parametrize("variable", ENVIRONMENT)
@@ -102,6 +144,7 @@ def test_folders_come_from_the_environment_unless_an_option_names_them(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     member = ENVIRONMENT[variable]
+    monkeypatch.delenv(variable, raising=False)
     plain = getattr(asked_for(jobs), member)
     monkeypatch.setenv(variable, "/from/the/environment")
     assert getattr(asked_for(jobs), member) == Path("/from/the/environment")
@@ -131,7 +174,10 @@ def test_folders_come_from_the_environment_unless_an_option_names_them(
         ["--recipe", "nonsense"],
         ["--momentum", "nonsense"],
         ["--schedule", "nonsense"],
-        ["--augmentation", "nonsense"],
+        ["--augment", "nonsense"],
+        ["--shift", "nonsense"],
+        ["--patience", "nonsense"],
+        ["--no-shift"],
     ],
     ids=" ".join,
 )
@@ -160,8 +206,11 @@ def test_help_names_every_option_and_every_environment_variable(
         *("130", "143"),
     ):
         assert word in told
-    for member in vars(RECIPES["default"]):
-        assert f"--{member.replace('_', '-')}" in told
+    for member in {**vars(RECIPES["default"]), **vars(DEFAULT_STRENGTH)}:
+        if member != "augmentation":
+            assert f"--{member.replace('_', '-')}" in told
+    for word in ("--resume", "--publish-best-on-stop", "--metrics", "--tensorboard", "evaluate"):
+        assert word in told
     assert "None" not in told
 
 
@@ -184,6 +233,8 @@ def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
         (["--batch-size", "-3"], "expected batch_size of 1 or more, got -3"),
         (["--learning-rate", "0"], "expected a learning rate over 0"),
         (["--learning-rate", "nan"], "expected a learning rate over 0"),
+        (["--shift", "-1"], "expected shift of 0 or more, got -1.0"),
+        (["--patience", "0"], "expected patience of 1 or more, got 0"),
         (["--hidden-sizes", "8,0"], "expected hidden sizes of 1 or more"),
         (["--classes", "2"], "expected labels in 0..1, got 2"),
         (["--classes", "0"], "got 2"),
@@ -284,7 +335,7 @@ def test_a_models_folder_that_cannot_be_written_is_refused_before_training(
         (MemoryError(), 1, "error: expected memory enough for the data and the network"),
         (OSError(28, "No space left on device"), 1, "No space left on device"),
         (ValueError("two\nlines"), 1, "error: two lines"),
-        (KeyboardInterrupt(), 130, "interrupted; nothing was published"),
+        (KeyboardInterrupt(), 130, "interrupted; --resume goes on after the last epoch"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
@@ -309,7 +360,7 @@ def test_sigterm_ends_the_run(
 ) -> None:
     monkeypatch.setattr(cli, "run", lambda _job: signal.raise_signal(signal.SIGTERM))
     assert main([]) == 143
-    assert capsys.readouterr().err == "terminated; nothing was published\n"
+    assert capsys.readouterr().err == "terminated; --resume goes on after the last epoch\n"
 
 
 def test_a_defect_is_not_passed_off_as_a_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,8 +426,8 @@ def test_a_run_as_a_process_publishes_and_tells_it_in_plain_lines() -> None:
 @pytest.mark.parametrize(
     ("number", "code", "line"),
     [
-        (signal.SIGTERM, 143, "terminated; nothing was published"),
-        (signal.SIGINT, 130, "interrupted; nothing was published"),
+        (signal.SIGTERM, 143, "terminated; --resume goes on after the last epoch"),
+        (signal.SIGINT, 130, "interrupted; --resume goes on after the last epoch"),
     ],
     ids=["SIGTERM", "SIGINT"],
 )
@@ -403,7 +454,7 @@ def test_training_that_diverges_ends_with_one_line() -> None:
     process = start("--learning-rate", "1e30")
     _, err = finish(process)
     assert process.returncode == 1
-    assert err.startswith("error: expected a finite loss, got ")
+    assert err.startswith("error: expected a loss that falls, got ")
     assert err.count("\n") == 1
     assert tree(Path("models")) == {}
 
@@ -422,6 +473,72 @@ def test_weights_that_cannot_be_written_whole_end_the_run_and_leave_nothing() ->
     assert err.count("\n") == 1
     assert "published" not in out
     assert tree(Path("models")) == {}
+
+
+def published() -> Path:
+    """Publish a small network by the command line."""
+    test = toy_problem(45, seed=9)
+    save_npz(Path("toy.npz"), test_images=test.images, test_labels=test.labels)
+    assert main(["--dataset", "toy.npz", "--hidden-sizes", "8", "--epochs", "1"]) == 0
+    return Path("models/toy/1")
+
+
+def test_evaluate_measures_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+    version = published()
+    told = capsys.readouterr().out
+    assert main(["evaluate", str(version), "--dataset", "toy.npz", "--report", "report"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("toy 1 on toy: ")
+    assert out[1:] == ["wrote report"]
+    assert Path("report/README.md").exists()
+    assert out[0].removeprefix("toy 1 on toy: ") in told
+
+
+def test_export_writes_a_file_and_leaves_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    version = published()
+    before = sorted(tree(Path()))
+    Path("toy.onnx").write_bytes(b"an older one")
+    assert main(["export", str(version), "--onnx", "toy.onnx"]) == 0
+    size = Path("toy.onnx").stat().st_size
+    assert capsys.readouterr().out.endswith(f"wrote toy.onnx, {size:,} bytes\n")
+    assert sorted(tree(Path())) == sorted([*before, "toy.onnx"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "nowhere/mnist/1"],
+        ["export", "nowhere/mnist/1", "--onnx", "x.onnx"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_version_that_is_not_there_is_said_to_be_missing(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert "expected the folder of a version" in failure(capsys, *arguments)
+    assert tree(Path()) == {}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["evaluate"], ["export"], ["export", "models/mnist/1"]], ids=" ".join
+)
+def test_the_other_commands_know_their_options(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+    assert f"python -m trainer {arguments[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_the_other_commands_have_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        main([command, "--help"])
+    assert error.value.code == 0
+    told = capsys.readouterr().out
+    assert "models/mnist/1" in told
+    assert "None" not in told
 
 
 FULL_DISK = """

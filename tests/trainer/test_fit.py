@@ -7,24 +7,38 @@ import numpy as np
 import pytest
 
 from nncore import SGD, Gradients, evaluate
+from nncore.types import Array
 from tests.trainer.data import toy_problem
 from trainer import recipe as recipes
 from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError
-from trainer.fit import Fit, as_dataset, fit
+from trainer.fit import fit
+from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
 from trainer.recipe import Recipe
+from trainer.training_state import TrainingState
 
 RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=6, augmentation=None)
 TRAIN, VALID = toy_problem(90, seed=1), toy_problem(30, seed=2)
 
 
-def run(recipe: Recipe = RECIPE, seed: int = 0) -> Fit:
-    return fit(recipe, TRAIN, VALID, 3, np.random.default_rng(seed))
+def begin(recipe: Recipe = RECIPE, seed: int = 0, train: LabelledImages = TRAIN) -> TrainingState:
+    return TrainingState.begin(recipe, train.images.shape[1:], 3, np.random.default_rng(seed))
 
 
-def weights(fitted: Fit) -> dict[str, bytes]:
-    return {name: value.tobytes() for name, value in fitted.model.state_dict().items()}
+def run(recipe: Recipe = RECIPE, seed: int = 0) -> TrainingState:
+    state = begin(recipe, seed)
+    fit(state, recipe, TRAIN, VALID)
+    return state
+
+
+def weights(state: TrainingState) -> dict[str, bytes]:
+    return {name: value.tobytes() for name, value in state.model.state_dict().items()}
+
+
+def course(state: TrainingState) -> list[EpochRecord]:
+    """The history without what differs from run to run."""
+    return [replace(record, images_per_second=0, seconds=0) for record in state.history]
 
 
 @pytest.mark.parametrize("momentum", [0, 0.9])
@@ -32,8 +46,8 @@ def weights(fitted: Fit) -> dict[str, bytes]:
 def test_a_separable_problem_is_learnt(momentum: float, hidden_sizes: tuple[int, ...]) -> None:
     fitted = run(replace(RECIPE, momentum=momentum, hidden_sizes=hidden_sizes, epochs=20))
     assert fitted.model.layer_sizes == (12, *hidden_sizes, 3)
-    assert fitted.history[-1].validation.accuracy == 1
-    assert fitted.history[-1].validation.loss < fitted.history[0].validation.loss / 2
+    assert fitted.history[-1].validation_accuracy == 1
+    assert fitted.history[-1].validation_loss < fitted.history[0].validation_loss / 2
     assert fitted.history[-1].training_loss < fitted.history[0].training_loss / 2
 
 
@@ -42,7 +56,7 @@ def test_a_seed_gives_the_same_weights_to_the_byte(augmentation: Strength | None
     recipe = replace(RECIPE, augmentation=augmentation)
     first, same = run(recipe, seed=4), run(recipe, seed=4)
     assert weights(first) == weights(same)
-    assert first.history == same.history
+    assert course(first) == course(same)
 
 
 def test_another_seed_gives_other_weights() -> None:
@@ -57,17 +71,17 @@ def test_weights_are_of_single_precision() -> None:
 def test_augmentation_changes_what_is_learnt_from_and_not_what_is_measured_on() -> None:
     plain, augmented = run(), run(replace(RECIPE, augmentation=DEFAULT_STRENGTH))
     assert weights(plain) != weights(augmented)
-    again = evaluate(augmented.model, as_dataset(VALID))
-    assert augmented.history[-1].validation == again
+    again = evaluate(augmented.model, VALID.as_dataset())
+    assert augmented.history[-1].validation_loss == again.loss
+    assert augmented.history[-1].validation_accuracy == again.accuracy
 
 
 @pytest.mark.parametrize("shape", [(12,), (1, 12), (12, 1), (2, 2, 3)], ids=str)
 def test_images_that_cannot_be_deformed_are_learnt_as_they_are(shape: tuple[int, ...]) -> None:
     train, valid = toy_problem(60, shape=shape), toy_problem(30, shape=shape)
-    plain, asked_for_more = (
-        fit(replace(RECIPE, augmentation=on), train, valid, 3, np.random.default_rng(0))
-        for on in (None, DEFAULT_STRENGTH)
-    )
+    plain, asked_for_more = begin(train=train), begin(train=train)
+    fit(plain, RECIPE, train, valid)
+    fit(asked_for_more, replace(RECIPE, augmentation=DEFAULT_STRENGTH), train, valid)
     assert weights(plain) == weights(asked_for_more)
 
 
@@ -86,12 +100,15 @@ def test_every_epoch_is_in_the_history_and_in_a_line(
     assert len(fitted.history) == len(lines) == epochs
     for number, (line, result) in enumerate(zip(lines, fitted.history, strict=True), start=1):
         assert line.startswith(f"epoch {number}/{epochs}  loss {result.training_loss:.4f}  ")
-        assert f"validation {result.validation.accuracy:.2%}" in line
+        assert f"validation {result.validation_accuracy:.2%}" in line
         assert "images/s" in line
         assert line.endswith("s left")
-        assert result.validation.total == 30
+        assert result.epoch == number
+        assert result.images_per_second > 0
     assert lines[-1].endswith(" 0 s left")
-    assert fitted.seconds > 0
+    times = [record.seconds for record in fitted.history]
+    assert times == sorted(times)
+    assert times[0] > 0
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
@@ -112,28 +129,104 @@ def test_every_step_is_taken_at_the_learning_rate_of_the_schedule(
     assert rates == [recipe.learning_rate_at(images / 180) for images in done]
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("learning_rate", [1e30, 1e300])
-def test_a_loss_that_is_not_finite_ends_the_training(
-    learning_rate: float, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("learning_rate", [1e3, 1e30, 1e300])
+def test_divergence_ends_the_training_at_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, learning_rate: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    steps: list[int] = []
+
+    class Recorder(SGD):
+        def step(self, grads: Gradients) -> None:
+            steps.append(1)
+            super().step(grads)
+
+    monkeypatch.setattr(recipes, "SGD", Recorder)
     recipe = replace(RECIPE, momentum=0, schedule="constant", learning_rate=learning_rate)
     with pytest.raises(
-        TrainerError, match=r"expected a finite loss, got (nan|inf) in epoch 1: .*--learning-rate"
+        TrainerError, match=r"expected a loss that falls, got .* in epoch 1: .*--learning-rate"
     ):
         run(recipe)
+    assert len(steps) == 2
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_weights_lost_in_the_very_last_step_count_as_divergence_too() -> None:
-    recipe = Recipe((8,), 1e300, 0, "constant", len(TRAIN), epochs=1, augmentation=None)
-    with pytest.raises(TrainerError, match="finite"):
+    recipe = replace(
+        RECIPE,
+        learning_rate=1e300,
+        momentum=0,
+        schedule="constant",
+        batch_size=len(TRAIN),
+        epochs=1,
+    )
+    with pytest.raises(TrainerError, match="expected a loss that falls"):
         run(recipe)
 
 
+def test_a_state_goes_on_where_it_is_and_ends_as_if_it_had_never_stopped() -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(record: EpochRecord) -> None:
+        if record.epoch == 4:
+            raise StopError
+
+    recipe = replace(RECIPE, augmentation=DEFAULT_STRENGTH)
+    whole, parted = run(recipe), begin(recipe)
+    with pytest.raises(StopError):
+        fit(parted, recipe, TRAIN, VALID, [stop])
+    assert [record.epoch for record in parted.history] == [1, 2, 3, 4]
+    seconds = parted.history[-1].seconds
+    fit(parted, recipe, TRAIN, VALID)
+    assert weights(parted) == weights(whole)
+    assert course(parted) == course(whole)
+    assert parted.history[4].seconds > seconds
+
+
+def test_every_epoch_is_told_to_whom_it_concerns() -> None:
+    told: list[EpochRecord] = []
+    state = begin()
+    fit(state, RECIPE, TRAIN, VALID, [told.append])
+    assert told == state.history
+    assert len(told) == RECIPE.epochs
+
+
+def test_the_best_epoch_is_the_first_of_lowest_validation_loss() -> None:
+    state = begin()
+    assert state.best_epoch == 0
+    copies: list[dict[str, Array]] = []
+    for epoch, loss in enumerate([3.0, 1.0, 2.0, 1.0], start=1):
+        state.model.layers[0].parameters[0][...] = epoch
+        state.add(EpochRecord(epoch, 0.1, 1.0, loss, 0.5, 1.0, 1.0))
+        assert state.best_weights is not None
+        copies.append(state.best_weights)
+    assert state.best_epoch == 2
+    assert [copy["0.weight"][0, 0] for copy in copies] == [1, 2, 2, 2]
+    state.use_best_weights()
+    assert (state.model.state_dict()["0.weight"] == 2).all()
+
+
+def test_patience_ends_the_training_with_the_best_network(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = replace(RECIPE, learning_rate=1e-30, momentum=0, epochs=50, patience=3)
+    state = begin(recipe)
+    seen: list[bytes] = []
+    fit(state, recipe, TRAIN, VALID, [lambda _: seen.append(weights(state)["0.weight"])])
+    assert state.best_epoch == 1  # nothing changes at this learning rate
+    assert len(state.history) == 4
+    assert weights(state)["0.weight"] == seen[0]
+    assert capsys.readouterr().out.endswith("no better epoch than 1 in 3: stopping there\n")
+
+
+def test_patience_does_not_end_what_improves() -> None:
+    state = run(replace(RECIPE, patience=2))
+    assert len(state.history) == RECIPE.epochs
+
+
 def test_images_are_kept_as_the_bytes_they_are() -> None:
-    data = as_dataset(TRAIN)
+    data = TRAIN.as_dataset()
     assert data.inputs is TRAIN.images
     (images, labels), *_ = data.batch_iterator(7, shuffle=False)
     assert images.dtype == np.float32
@@ -143,13 +236,13 @@ def test_images_are_kept_as_the_bytes_they_are() -> None:
 
 @pytest.mark.parametrize("augmentation", [None, DEFAULT_STRENGTH])
 def test_training_takes_no_copy_of_all_images(augmentation: Strength | None) -> None:
-    images = np.zeros((6000, 40, 40), np.uint8)
-    train = LabelledImages(images, np.arange(6000) % 2)
+    images = np.zeros((12000, 40, 40), np.uint8)
+    train = LabelledImages(images, np.arange(12000) % 2)
     valid = LabelledImages(images[:10], np.arange(10) % 2)
     recipe = Recipe(hidden_sizes=(), batch_size=100, epochs=1, augmentation=augmentation)
     tracemalloc.start()
     try:
-        fit(recipe, train, valid, 2, np.random.default_rng(0))
+        fit(begin(recipe, train=train), recipe, train, valid)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

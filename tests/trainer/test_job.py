@@ -1,7 +1,9 @@
 """The whole job: what it publishes is what it measured, and nothing where anything fails."""
 
 import errno
+import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,18 @@ from nncore import ModelRepository, RepositoryError, evaluate
 from tests.trainer.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
 from trainer import job as module
 from trainer import sources
+from trainer.augmentation import DEFAULT_STRENGTH
+from trainer.checkpoint import RunFolder
 from trainer.errors import DataError, TrainerError
-from trainer.fit import Fit, as_dataset, fit
+from trainer.fit import fit
+from trainer.history import EpochRecord
 from trainer.job import PROBES, Job, run
 from trainer.labelled_images import ImageData, LabelledImages
+from trainer.measurement import answer_all
 from trainer.mnist import load_mnist
 from trainer.recipe import Recipe
+from trainer.signals import TerminatedError
+from trainer.training_state import TrainingState
 
 RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=2, augmentation=None)
 TEST = toy_problem(45, seed=9)
@@ -27,7 +35,7 @@ TEST = toy_problem(45, seed=9)
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the time of drawing, for tests that look at something else."""
-    monkeypatch.setattr(module, "make_report", lambda *_: {"README.md": b"# a card"})
+    monkeypatch.setattr(module, "make_report", lambda *_, **__: {"README.md": b"# a card"})
 
 
 def a_job(tmp_path: Path, dataset: str | Path | None = None) -> Job:
@@ -39,6 +47,7 @@ def a_job(tmp_path: Path, dataset: str | Path | None = None) -> Job:
         dataset=str(dataset),
         data_dir=None,
         cache_dir=tmp_path / "cache",
+        checkpoint_dir=tmp_path / "checkpoints",
         model_dir=tmp_path / "models",
         model_name=None,
         num_classes=None,
@@ -49,7 +58,9 @@ def a_job(tmp_path: Path, dataset: str | Path | None = None) -> Job:
 
 
 def test_a_version_is_published_under_the_data_sets_name_with_its_report(tmp_path: Path) -> None:
-    published = run(a_job(tmp_path))
+    job = a_job(tmp_path)
+    recipe = replace(job.recipe, augmentation=DEFAULT_STRENGTH)
+    published = run(replace(job, recipe=recipe))
     assert (published.manifest.name, published.manifest.version) == ("letters", 1)
     assert sorted(tree(tmp_path / "models")) == [
         "letters",
@@ -60,6 +71,9 @@ def test_a_version_is_published_under_the_data_sets_name_with_its_report(tmp_pat
         "letters/1/report/README.md",
         "letters/1/report/confusion.png",
         "letters/1/report/curves.png",
+        "letters/1/report/deformations.png",
+        "letters/1/report/first_layer.png",
+        "letters/1/report/metrics.jsonl",
         "letters/1/report/mistakes.png",
         "letters/1/report/reliability.png",
     ]
@@ -77,7 +91,7 @@ class TestWithoutPictures:
         )
         assert len(epochs) == 2
         assert tested.startswith("test ")
-        assert "of 45) after" in tested
+        assert "of 45), loss " in tested
         assert published == f"published {tmp_path / 'models' / 'letters' / '1'}"
 
     def test_the_next_run_publishes_the_next_version(self, tmp_path: Path) -> None:
@@ -111,20 +125,23 @@ class TestWithoutPictures:
             "learning_rate": 0.02,
             "momentum": 0.9,
             "schedule": "cosine",
+            "warmup": 0,
             "batch_size": 16,
             "epochs": 2,
+            "patience": None,
             "augmentation": None,
             "seed": 5,
         }
         assert provenance["dataset"]["name"] == "letters"
         assert set(provenance["dataset"]["digests"]) == {"letters.npz"}
         assert provenance["training"]["images"] == 110
+        assert provenance["training"]["epochs"] == 2
         assert provenance["training"]["seconds"] >= 0
 
     def test_the_metrics_are_those_of_the_network_that_loads(self, tmp_path: Path) -> None:
         run(a_job(tmp_path))
         loaded = ModelRepository(tmp_path / "models").load("letters")
-        again = evaluate(loaded.model, as_dataset(TEST))
+        again = evaluate(loaded.model, TEST.as_dataset())
         metrics = loaded.manifest.provenance["metrics"]
         assert metrics["test"]["images"] == again.total == 45
         assert metrics["test"]["accuracy"] == again.accuracy
@@ -147,16 +164,16 @@ class TestWithoutPictures:
         seen: list[int] = []
 
         def watch_fit(
+            state: TrainingState,
             recipe: Recipe,
             train: LabelledImages,
             valid: LabelledImages,
-            num_classes: int,
-            rng: np.random.Generator,
-        ) -> Fit:
+            after_epoch: Sequence[Callable[[EpochRecord], None]],
+        ) -> None:
             seen.extend([*train.images.ravel(), *valid.images.ravel()])
-            return fit(recipe, train, valid, num_classes, rng)
+            fit(state, recipe, train, valid, after_epoch)
 
-        def watch_report(*arguments: Any) -> dict[str, bytes]:
+        def watch_report(*arguments: Any, **_: Any) -> dict[str, bytes]:
             seen.extend(arguments[3].images.ravel())
             return {}
 
@@ -221,6 +238,155 @@ class TestWithoutPictures:
         assert first != other
 
 
+class StoppedError(Exception):
+    """Stands for a kill: nothing of the job handles it."""
+
+
+@pytest.mark.usefixtures("no_pictures")
+class TestStopping:
+    def run_until(
+        self,
+        job: Job,
+        monkeypatch: pytest.MonkeyPatch,
+        epoch: int,
+        stop: type[BaseException] = StoppedError,
+    ) -> None:
+        """Run a job and end it by an exception after an epoch's checkpoint."""
+
+        def stopping_fit(
+            state: TrainingState,
+            recipe: Recipe,
+            train: LabelledImages,
+            valid: LabelledImages,
+            after_epoch: Sequence[Callable[[EpochRecord], None]],
+        ) -> None:
+            def end(record: EpochRecord) -> None:
+                if record.epoch == epoch:
+                    raise stop
+
+            fit(state, recipe, train, valid, [*after_epoch, end])
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "fit", stopping_fit)
+            with pytest.raises(stop):
+                run(job)
+
+    def long_job(self, tmp_path: Path) -> Job:
+        job = a_job(tmp_path)
+        return replace(job, recipe=replace(job.recipe, epochs=6, augmentation=DEFAULT_STRENGTH))
+
+    @pytest.mark.parametrize("epoch", [1, 3, 6])
+    def test_a_resumed_run_publishes_the_same_bytes(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        epoch: int,
+    ) -> None:
+        job = self.long_job(tmp_path)
+        whole = run(job).manifest
+        self.run_until(job, monkeypatch, epoch)
+        assert ModelRepository(job.model_dir).versions("letters") == [1]
+        capsys.readouterr()
+        resumed = run(replace(job, resume=True)).manifest
+        assert f"resuming after epoch {epoch} of 6\n" in capsys.readouterr().out
+        assert resumed.sha256 == whole.sha256
+        assert resumed.provenance["metrics"] == whole.provenance["metrics"]
+        assert resumed.provenance["training"]["epochs"] == 6
+
+    def test_without_resume_a_run_begins_anew(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = self.long_job(tmp_path)
+        self.run_until(job, monkeypatch, 2)
+        capsys.readouterr()
+        run(job)
+        out = capsys.readouterr().out
+        assert "resuming" not in out
+        assert "epoch 1/6" in out
+
+    def test_with_nothing_to_resume_it_says_so_and_begins(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = replace(self.long_job(tmp_path), resume=True)
+        self.run_until(job, monkeypatch, 2)
+        run(replace(job, seed=1))
+        out = capsys.readouterr().out
+        assert out.count("no checkpoint of a run with these settings") == 2
+        assert "epoch 1/6" in out
+
+    def test_a_published_run_leaves_no_checkpoint(self, tmp_path: Path) -> None:
+        job = self.long_job(tmp_path)
+        run(job)
+        assert tree(job.checkpoint_dir) == {}
+
+    def test_a_checkpoint_that_cannot_be_written_is_told_and_training_goes_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(RunFolder, "save", fail)
+        assert run(a_job(tmp_path)).manifest.version == 1
+        out = capsys.readouterr().out
+        assert "WARNING: no checkpoint of epoch 1: [Errno 28] No space left on device\n" in out
+
+    @pytest.mark.parametrize("stop", [KeyboardInterrupt, TerminatedError])
+    def test_the_best_epoch_of_a_stopped_run_is_published_where_that_is_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+    ) -> None:
+        job = self.long_job(tmp_path)
+        self.run_until(job, monkeypatch, 3, stop)
+        assert tree(tmp_path / "models") == {}
+        job = replace(job, publish_best_on_stop=True)
+        self.run_until(job, monkeypatch, 3, stop)
+        stopped = ModelRepository(job.model_dir).load("letters").manifest
+        assert stopped.provenance["training"]["epochs"] == 3
+        whole = run(replace(job, resume=True)).manifest
+        assert (whole.version, whole.provenance["training"]["epochs"]) == (2, 6)
+
+    def test_stopped_before_the_first_epoch_there_is_nothing_to_publish(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, "fit", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(replace(a_job(tmp_path), publish_best_on_stop=True))
+        assert tree(tmp_path / "models") == {}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_version_that_reads_back_otherwise_than_measured_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_job(tmp_path)
+    calls = 0
+
+    def answer_worse_the_last_time(answer: Any, data: LabelledImages) -> Any:
+        nonlocal calls
+        calls += 1
+        answers = answer_all(answer, data)
+        return answers[::-1] if calls == 3 else answers
+
+    monkeypatch.setattr(module, "answer_all", answer_worse_the_last_time)
+    with pytest.raises(TrainerError, match=r"expected the files read back to measure .*published"):
+        run(job)
+    assert calls == 3  # test, validation, test read back
+    assert tree(tmp_path / "models") == {}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_each_epoch_is_told_in_json_while_it_runs(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "metrics.jsonl"
+    run(replace(a_job(tmp_path), metrics_file=path, tensorboard_dir=tmp_path / "events"))
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2]
+    assert all(0 < record["validation_accuracy"] <= 1 for record in records)
+    assert len(list((tmp_path / "events").iterdir())) == 1
+
+
 @pytest.fixture
 def small_sources(monkeypatch: pytest.MonkeyPatch, no_backoff: None, dead_mirror: str) -> None:
     """Few synthetic digits, a small MNIST, and mirrors that are down."""
@@ -276,7 +442,14 @@ def test_training_that_diverges_leaves_the_repository_as_it_was(
     job = a_job(tmp_path)
     run(job)
     before = tree(tmp_path / "models")
-    recipe = Recipe((8,), 1e300, 0, "constant", batch_size, epochs, augmentation=None)
+    recipe = replace(
+        RECIPE,
+        learning_rate=1e300,
+        momentum=0,
+        schedule="constant",
+        batch_size=batch_size,
+        epochs=epochs,
+    )
     for name in ("letters", "new"):
         with pytest.raises((TrainerError, RepositoryError)):
             run(replace(job, model_name=name, recipe=recipe))
@@ -300,6 +473,7 @@ def test_a_disk_that_fills_up_leaves_the_repository_as_it_was(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(descriptor)
 
+    monkeypatch.setattr(RunFolder, "save", lambda *_: None)
     monkeypatch.setattr(os, "fsync", fail)
     for name in ("letters", "new"):
         calls = 0

@@ -26,6 +26,9 @@ from trainer.recipe import DEFAULT_RECIPE, RECIPES, SCHEDULES, Recipe
         ({"momentum": 1}, "expected a momentum from 0 to less than 1, got 1"),
         ({"momentum": -0.1}, "expected a momentum from 0 to less than 1, got -0.1"),
         ({"momentum": math.nan}, "expected a momentum from 0 to less than 1, got nan"),
+        ({"warmup": 1}, "expected a warm-up from 0 to less than 1, got 1"),
+        ({"warmup": math.nan}, "expected a warm-up from 0 to less than 1, got nan"),
+        ({"patience": 0}, "expected patience of 1 or more, got 0"),
         ({"learning_rate": math.inf}, "expected a learning rate over 0, got inf"),
     ],
 )
@@ -52,6 +55,16 @@ def test_a_cosine_begins_whole_is_half_in_the_middle_and_ends_at_nothing() -> No
     assert recipe.learning_rate_at(1) == 0
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_warm_up_rises_in_a_line_to_where_the_schedule_begins(schedule: str) -> None:
+    recipe = Recipe(schedule=schedule, learning_rate=0.2, warmup=0.25)
+    rates = [recipe.learning_rate_at(progress) for progress in (0, 0.0625, 0.125, 0.25)]
+    assert rates == pytest.approx([0, 0.05, 0.1, 0.2])
+    after = Recipe(schedule=schedule, learning_rate=0.2)
+    assert recipe.learning_rate_at(0.625) == pytest.approx(after.learning_rate_at(0.5))
+    assert recipe.learning_rate_at(1) == pytest.approx(after.learning_rate_at(1))
+
+
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_cosine_only_falls(one: float, other: float) -> None:
     at = Recipe(schedule="cosine", learning_rate=0.2).learning_rate_at
@@ -69,6 +82,8 @@ def test_an_optimizer_starts_at_the_recipes_learning_rate(momentum: float, kind:
 
 def test_the_named_recipes() -> None:
     assert RECIPES[DEFAULT_RECIPE] == Recipe()
-    assert RECIPES["notebook"] == Recipe((512, 256), 1e-3, 0, "constant", 64, 10, augmentation=None)
+    assert RECIPES["notebook"] == Recipe(
+        (512, 256), 1e-3, 0, "constant", batch_size=64, epochs=10, augmentation=None
+    )
     for recipe in RECIPES.values():
         assert recipe.schedule in SCHEDULES

@@ -1,0 +1,134 @@
+"""What outlasts a kill: the state of a run after its last epoch, and its best network.
+
+A run's folder holds `last.safetensors` (weights, the optimizer's arrays, random state, history) and
+`best.safetensors` (weights alone). Both are replaced whole, at the end of an epoch.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
+
+from nncore.files import locked, replace_durably
+from nncore.types import Array
+from trainer.errors import TrainerError
+from trainer.history import EpochRecord
+from trainer.training_state import TrainingState
+
+LAST_FILE = "last.safetensors"
+BEST_FILE = "best.safetensors"
+
+
+class RunFolder:
+    """The folder of one run, held by one living process; a context that lets go of it.
+
+    It is named by the model and a digest of all that the run's result depends on. Where several
+    processes are at the same run, the first to come holds folder 1, the next folder 2.
+
+    Args:
+        root: Where the folders of all runs lie.
+        model_name: What the run will publish under.
+        identity: What the result depends on, JSON values.
+
+    Attributes:
+        path: The folder.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+
+    def __init__(self, root: Path, model_name: str, identity: Mapping[str, Any]) -> None:
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True)
+        with locked(root):
+            for number in count(1):
+                self.path = root / f"{model_name}-{digest[:12]}-{number}"
+                self.path.mkdir(exist_ok=True)
+                self._descriptor = os.open(self.path, os.O_RDONLY)
+                try:
+                    fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the folder, and remove it if it is empty."""
+        with locked(self._root):
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+            os.close(self._descriptor)
+
+    def clear(self) -> None:
+        """Remove the checkpoints: the run is published, or begins anew."""
+        for path in self.path.iterdir():
+            path.unlink()
+
+    def save(self, state: TrainingState) -> None:
+        """Keep a state, between two epochs.
+
+        Raises:
+            OSError: It cannot be written; then the checkpoint of the epoch before stays.
+        """
+        if state.best_weights is not None and state.best_epoch == len(state.history):
+            replace_durably(self.path / BEST_FILE, save(_contiguous(state.best_weights)))
+        metadata = {
+            "history": json.dumps([asdict(record) for record in state.history]),
+            "rng": json.dumps(state.rng.bit_generator.state),
+        }
+        tensors = _contiguous(_tensors(state))
+        replace_durably(self.path / LAST_FILE, save(tensors, metadata))
+
+    def restore(self, state: TrainingState) -> bool:
+        """Bring a state that has just begun to where the last checkpoint was.
+
+        Returns:
+            Whether there was a checkpoint.
+
+        Raises:
+            TrainerError: It is damaged.
+        """
+        last = self.path / LAST_FILE
+        if not last.exists():
+            return False
+        try:
+            with safe_open(last, framework="np") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                metadata = file.metadata()
+            best_weights = load_file(self.path / BEST_FILE)
+            for name, value in _tensors(state).items():
+                value[...] = tensors[name]
+            state.rng.bit_generator.state = json.loads(metadata["rng"])
+            state.history = [EpochRecord(**entry) for entry in json.loads(metadata["history"])]
+            state.best_weights = best_weights
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise TrainerError(
+                f"expected a checkpoint in {self.path}, got {error!r}: "
+                "remove the folder or train without --resume"
+            ) from error
+        return True
+
+
+def _tensors(state: TrainingState) -> dict[str, Array]:
+    """Name the arrays of a state: views, not copies."""
+    tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
+    for number, layer in enumerate(state.model.layers):
+        for position, array in enumerate(state.optimizer.state(layer)):
+            tensors[f"optimizer.{number}.{position}"] = array
+    return tensors
+
+
+def _contiguous(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}

@@ -1,0 +1,102 @@
+"""`python -m trainer evaluate`: how well any published version does on any data set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nncore import PublishedModel
+from trainer.errors import DataError, TrainerError
+from trainer.labelled_images import ImageData, LabelledImages
+from trainer.measurement import answer_all, described, measure
+from trainer.progress import log
+from trainer.report import make_report
+from trainer.sources import load_dataset
+from trainer.versions import load_version
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """What is to be measured.
+
+    Attributes:
+        version: The folder of a published version.
+        dataset: As `load_dataset` takes it; the one that the version was trained on when None.
+        data_dir: Where MNIST's files may lie.
+        cache_dir: Where downloads are kept.
+        seed: Of synthetic digits.
+        report_dir: A folder to make and write the report into; None is no report.
+    """
+
+    version: Path
+    dataset: str | None
+    data_dir: Path | None
+    cache_dir: Path
+    seed: int
+    report_dir: Path | None
+
+
+def evaluate_version(job: EvaluationJob) -> dict[str, Any]:
+    """Measure a version on a data set's test images, or on all of a set that has no such part.
+
+    Returns:
+        What `trainer.measurement.measure` says.
+
+    Raises:
+        TrainerError: The version, the data set or the report's folder is not what it should be.
+        RepositoryError: The version is damaged.
+        OSError: A file cannot be read or written.
+    """
+    published = load_version(job.version)
+    manifest = published.manifest
+    title = f"{manifest.name} {manifest.version}"
+    if job.report_dir and job.report_dir.exists():
+        raise TrainerError(f"expected a new folder for the report, got {job.report_dir}")
+    data = load_dataset(_dataset(job, manifest.provenance), job.data_dir, job.cache_dir, job.seed)
+    images = _images(data, published)
+
+    probabilities = answer_all(published.model.predict, images)
+    metrics = measure(probabilities, images.labels)
+    log(f"{title} on {data.name}: {described(metrics)}")
+    if job.report_dir:
+        provenance = {
+            **manifest.provenance,
+            "metrics": {"test": metrics},
+            "dataset": {"name": data.name, "digests": dict(data.digests)},
+        }
+        report = make_report(
+            f"{title} on {data.name}",
+            published.model,
+            probabilities.T,
+            images,
+            manifest.labels,
+            provenance,
+        )
+        job.report_dir.mkdir(parents=True)
+        for name, content in report.items():
+            (job.report_dir / name).write_bytes(content)
+        log(f"wrote {job.report_dir}")
+    return metrics
+
+
+def _dataset(job: EvaluationJob, provenance: Mapping[str, Any]) -> str:
+    if job.dataset is not None:
+        return job.dataset
+    name = str(provenance.get("dataset", {}).get("name"))
+    if name not in ("mnist", "synthetic"):
+        raise TrainerError(
+            f"expected --dataset with the path of a data set, got none: "
+            f"the version was trained on {name!r}"
+        )
+    return name
+
+
+def _images(data: ImageData, published: PublishedModel) -> LabelledImages:
+    images = data.test or data.train
+    shape, expected = list(images.images.shape[1:]), published.manifest.input_shape
+    if shape != expected:
+        raise DataError(f"{data.name}: expected images of shape {expected}, got {shape}")
+    highest, classes = images.labels.max(), len(published.manifest.labels)
+    if highest >= classes:
+        raise DataError(f"{data.name}: expected labels in 0..{classes - 1}, got {highest}")
+    return images

@@ -1,0 +1,116 @@
+"""A published version in the format that other runtimes read: ONNX."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from nncore import FCModel, LinearLayer, PublishedModel, ReLU
+from trainer.errors import TrainerError
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto, TensorProto
+
+INPUT_NAME = "pixels"
+OUTPUT_NAME = "probabilities"
+# The versions of ONNX 1.12, of 2022, which onnxruntime reads from 1.12 on.
+OPSET_VERSION = 17
+IR_VERSION = 8
+
+
+def to_onnx(published: PublishedModel) -> bytes:
+    """Write a published network as an ONNX model.
+
+    Its input `pixels` is float32 `(batch, *input_shape)`, grey levels / 255 in [0, 1]; its output
+    `probabilities` is float32 `(batch, classes)`. The weights are named as in `state_dict`. The
+    metadata tell name, version, labels (a JSON array) and sha256 (of the published weights file).
+
+    Args:
+        published: The version.
+
+    Returns:
+        The content of an `.onnx` file.
+
+    Raises:
+        TrainerError: The package onnx is not installed.
+    """
+    try:
+        from onnx import checker, helper
+    except ImportError as error:
+        raise TrainerError(
+            f"expected the package onnx for the export, got {error!r}: install the extra "
+            "'onnx', in a checkout of this project with `make extras`"
+        ) from error
+    manifest = published.manifest
+    model = helper.make_model(
+        _graph(published),
+        opset_imports=[helper.make_opsetid("", OPSET_VERSION)],
+        ir_version=IR_VERSION,
+        producer_name="nodestack",
+        model_version=manifest.version,
+        doc_string=(
+            f"Version {manifest.version} of the classifier {manifest.name}. {INPUT_NAME}: grey "
+            f"levels / 255, in [0, 1]. {OUTPUT_NAME}: one a class, in the order of the labels in "
+            "the metadata."
+        ),
+    )
+    metadata = {
+        "name": manifest.name,
+        "version": str(manifest.version),
+        "labels": json.dumps(manifest.labels),
+        "sha256": manifest.sha256,
+    }
+    helper.set_model_props(model, metadata)
+    checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _graph(published: PublishedModel) -> "GraphProto":
+    from onnx import TensorProto, helper
+
+    manifest = published.manifest
+    pixels = helper.make_tensor_value_info(
+        INPUT_NAME, TensorProto.FLOAT, ["batch", *manifest.input_shape]
+    )
+    probabilities = helper.make_tensor_value_info(
+        OUTPUT_NAME, TensorProto.FLOAT, ["batch", manifest.layers[-1]]
+    )
+    return helper.make_graph(
+        _nodes(published.model),
+        manifest.name,
+        [pixels],
+        [probabilities],
+        initializer=_weights(published.model),
+    )
+
+
+def _nodes(model: FCModel) -> "list[NodeProto]":
+    """Chain the operators: each takes the value of the one before, and perhaps parameters."""
+    from onnx import helper
+
+    operators: list[tuple[str, list[str], dict[str, Any]]] = [("Flatten", [], {"axis": 1})]
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer, LinearLayer):
+            operators.append(("Gemm", [f"{number}.weight", f"{number}.bias"], {"transB": 1}))
+        elif isinstance(layer, ReLU):
+            operators.append(("Relu", [], {}))
+    operators.append(("Softmax", [], {"axis": 1}))
+
+    values = [INPUT_NAME, *(f"value.{i}" for i in range(1, len(operators))), OUTPUT_NAME]
+    return [
+        helper.make_node(operator, [taken, *parameters], [given], **attributes)
+        for (operator, parameters, attributes), taken, given in zip(
+            operators, values[:-1], values[1:], strict=True
+        )
+    ]
+
+
+def _weights(model: FCModel) -> "list[TensorProto]":
+    """Copy the parameters as the format has them: float32, little-endian, row by row."""
+    from onnx import TensorProto, helper
+
+    return [
+        helper.make_tensor(
+            name, TensorProto.FLOAT, value.shape, value.astype("<f4").tobytes(), raw=True
+        )
+        for name, value in model.state_dict().items()
+    ]
