@@ -1,0 +1,274 @@
+"""`python -m benchmarks.ablation`: what each part of a recipe brings, and what others would.
+
+Each variant changes one thing of the `default` recipe, trained for fewer epochs, and is measured on
+validation images; the test images are not looked at. What did not earn its place in `nncore` or
+`trainer` is implemented here, behind the same interfaces, so that the comparison can be repeated.
+
+It needs MNIST's files in DATA_DIR, and takes half an hour.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from nncore import (
+    Dataset,
+    FCModel,
+    Gradients,
+    Node,
+    Optimizer,
+    ReLU,
+    SoftmaxCrossEntropy,
+    make_sequential,
+    scale_pixels,
+    train_epoch,
+)
+from nncore.types import Array
+from trainer.augmentation import DEFAULT_STRENGTH, Augmentation
+from trainer.labelled_images import LabelledImages
+from trainer.measurement import answer_all, measure
+from trainer.memory import keep_freed_memory
+from trainer.mnist import load_mnist
+from trainer.recipe import DEFAULT_RECIPE, RECIPES, Recipe
+
+RESULT = Path(__file__).with_name("results") / "ablation.md"
+VALIDATION_IMAGES = 10_000
+
+
+class AdamW:
+    """Adam with decoupled weight decay.
+
+    Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
+    """
+
+    def __init__(self, lr: float, weight_decay: float) -> None:
+        self.lr = lr
+        self._weight_decay = weight_decay
+        self._moments: dict[Node, list[Array]] = {}
+        self._steps = 0
+
+    def state(self, node: Node) -> list[Array]:
+        """Give both moments of each of the node's parameters."""
+        if node not in self._moments:
+            self._moments[node] = [np.zeros_like(p) for p in node.parameters for _ in range(2)]
+        return self._moments[node]
+
+    def step(self, grads: Gradients) -> None:
+        """Move every parameter that has a gradient, in place."""
+        self._steps += 1
+        correction = (1 - 0.999**self._steps) ** 0.5 / (1 - 0.9**self._steps)
+        for node, gradients in grads.items():
+            moments = self.state(node)
+            for parameter, gradient, first, second in zip(
+                node.parameters, gradients, moments[::2], moments[1::2], strict=True
+            ):
+                first += 0.1 * (gradient - first)
+                second += 0.001 * (gradient * gradient - second)
+                parameter *= 1 - self.lr * self._weight_decay
+                parameter -= self.lr * correction * first / (np.sqrt(second) + 1e-8)
+
+
+class WithWeightDecay:
+    """Another optimizer, with decoupled weight decay before each of its steps."""
+
+    def __init__(self, optimizer: Optimizer, weight_decay: float) -> None:
+        self._optimizer = optimizer
+        self._weight_decay = weight_decay
+        self.lr = optimizer.lr
+
+    def state(self, node: Node) -> list[Array]:
+        """Give the other optimizer's."""
+        return self._optimizer.state(node)
+
+    def step(self, grads: Gradients) -> None:
+        """Move every parameter that has a gradient, in place."""
+        self._optimizer.lr = self.lr
+        for node in grads:
+            weight = node.parameters[0]
+            weight *= 1 - self.lr * self._weight_decay
+        self._optimizer.step(grads)
+
+
+class Dropout(Node):
+    """Zeroes a share of the entries in training and makes up for it in the others.
+
+    Source: Srivastava et al. 2014, "Dropout", section 10.
+    """
+
+    def __init__(self, share: float, rng: np.random.Generator) -> None:
+        super().__init__()
+        self._share = share
+        self._rng = rng
+        self._mask: Any = None
+
+    def forward(self, x: Array, *_: Array) -> Array:
+        """Drop anew, and record what was kept."""
+        self.x = x
+        kept = self._rng.random(x.shape, np.float32) >= self._share
+        self._mask = kept / np.float32(1 - self._share)
+        dropped: Array = x * self._mask
+        self.ans = dropped
+        return dropped
+
+    def apply(self, x: Array) -> Array:
+        """Leave the input as it is: nothing is dropped in use."""
+        return x
+
+    def backwards(self, g: Any = 1) -> None:
+        """Let the gradient through where the input was kept."""
+        self.input_grad = g * self._mask
+
+
+class SmoothedCrossEntropy(SoftmaxCrossEntropy):
+    """Cross-entropy against labels that leave a share of their mass to all classes alike.
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self._share = share
+
+    def encode(self, t: Array, x: Array) -> Array:
+        """Smooth labels, and leave what is encoded already."""
+        encoded = super().encode(t, x)
+        if t.ndim > 1:
+            return encoded
+        smoothed: Array = encoded * (1 - self._share) + self._share / len(encoded)
+        return smoothed.astype(x.dtype)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing that is different.
+
+    Attributes:
+        recipe: Values of the recipe to override.
+        optimizer: Makes another optimizer from the recipe.
+        dropout: The share that is dropped after each ReLU.
+        smoothing: The share of label smoothing.
+        average: How much of an exponential moving average of the weights stays a step; 0 is none.
+    """
+
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: Callable[[Recipe], Optimizer] = Recipe.make_optimizer
+    dropout: float = 0
+    smoothing: float = 0
+    average: float = 0
+
+
+def _strength(**values: float) -> dict[str, Any]:
+    return {"augmentation": replace(DEFAULT_STRENGTH, **values)}
+
+
+VARIANTS = {
+    "the default recipe": Variant(),
+    "plain SGD": Variant({"momentum": 0.0, "learning_rate": 4e-3}),
+    "momentum 0.95": Variant(
+        {"momentum": 0.95, "learning_rate": RECIPES[DEFAULT_RECIPE].learning_rate / 2}
+    ),
+    "AdamW, 1e-3, decay 0.01": Variant(
+        {"learning_rate": 1e-3}, lambda recipe: AdamW(recipe.learning_rate, 0.01)
+    ),
+    "AdamW, 1e-3, decay 0.1": Variant(
+        {"learning_rate": 1e-3}, lambda recipe: AdamW(recipe.learning_rate, 0.1)
+    ),
+    "constant learning rate": Variant({"schedule": "constant"}),
+    "warm-up of 5 %": Variant({"warmup": 0.05}),
+    "half the learning rate": Variant({"learning_rate": RECIPES[DEFAULT_RECIPE].learning_rate / 2}),
+    "twice the learning rate": Variant(
+        {"learning_rate": RECIPES[DEFAULT_RECIPE].learning_rate * 2}
+    ),
+    "weight decay 1": Variant(
+        optimizer=lambda recipe: WithWeightDecay(recipe.make_optimizer(), 1.0)
+    ),
+    "dropout 0.1": Variant(dropout=0.1),
+    "label smoothing 0.05": Variant(smoothing=0.05),
+    "moving average 0.999": Variant(average=0.999),
+    "no augmentation": Variant({"augmentation": None}),
+    "no elastic deformation": Variant(_strength(elastic=0)),
+    "no change of thickness": Variant(_strength(thickness=0)),
+    "no noise": Variant(_strength(noise=0)),
+}
+
+
+def main() -> int:
+    """Print a table and write it to `benchmarks/results/ablation.md`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    data_dir = os.environ.get("DATA_DIR")
+    if not data_dir:
+        sys.exit("expected DATA_DIR to name a directory with MNIST's four IDX files, got none")
+    keep_freed_memory()
+    images = load_mnist(Path(data_dir), Path(), mirrors=()).train
+    lines = [
+        f"Validation, {VALIDATION_IMAGES:,} images held back of the training images; "
+        f"{options.epochs} epochs, mean of {options.seeds} seeds.",
+        "",
+        "| variant | accuracy | loss, nats |",
+        "| --- | --- | --- |",
+    ]
+    print("\n".join(lines), flush=True)
+    for name, variant in VARIANTS.items():
+        results = [_train(variant, images, seed, options.epochs) for seed in range(options.seeds)]
+        accuracy, loss = (mean(result[key] for result in results) for key in ("accuracy", "loss"))
+        lines.append(f"| {name} | {accuracy:.2%} | {loss:.4f} |")
+        print(lines[-1], flush=True)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text("\n".join(lines) + "\n")
+    return 0
+
+
+def _train(variant: Variant, images: LabelledImages, seed: int, epochs: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    train, valid = images.split(VALIDATION_IMAGES, rng)
+    recipe = replace(RECIPES[DEFAULT_RECIPE], **{**variant.recipe, "epochs": epochs})
+    model = _model(variant, recipe, rng)
+    transform = (
+        Augmentation((28, 28), rng, recipe.augmentation) if recipe.augmentation else scale_pixels
+    )
+    data = Dataset(train.images, train.labels, rng, transform)
+    optimizer = variant.optimizer(recipe)
+    averages = [value.copy() for value in model.state_dict().values()]
+    images_done = 0
+
+    def after_step(count: int, _loss: float) -> None:
+        nonlocal images_done
+        images_done += count
+        optimizer.lr = recipe.learning_rate_at(images_done / (epochs * len(train)))
+        if variant.average:
+            for average, value in zip(averages, model.state_dict().values(), strict=True):
+                average += (1 - variant.average) * (value - average)
+
+    for _ in range(epochs):
+        train_epoch(model, data, optimizer, recipe.batch_size, after_step)
+    if variant.average:
+        model.load_state_dict(dict(zip(model.state_dict(), averages, strict=True)))
+    return measure(answer_all(model.predict, valid), valid.labels)
+
+
+def _model(variant: Variant, recipe: Recipe, rng: np.random.Generator) -> FCModel:
+    loss = SmoothedCrossEntropy(variant.smoothing) if variant.smoothing else SoftmaxCrossEntropy()
+    model = FCModel((28, 28), recipe.hidden_sizes, 10, loss=loss, rng=rng, needs_input_grad=False)
+    if variant.dropout:
+        layers: list[Node] = []
+        for layer in model.layers:
+            layers.append(layer)
+            if isinstance(layer, ReLU):
+                layers.append(Dropout(variant.dropout, rng))
+        model.layers = layers
+        model.topsorted = make_sequential([*layers, loss])
+    return model
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The other side of `benchmarks.training`: it runs in the peers' own environment.
+
+Each line on stdin asks for steps, `{"peer": "PyTorch", "batch": 64, "steps": 100}`; each line on
+stdout answers with the seconds they took. Nothing of this project is imported.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from sklearn.neural_network import MLPClassifier
+
+
+def main() -> None:
+    """Load the data that the first line names, then answer until stdin ends."""
+    setup = json.loads(sys.stdin.readline())
+    torch.set_num_threads(setup["threads"])
+    with np.load(setup["data"]) as data:
+        images, labels = data["images"], data["labels"]
+    peers = {
+        "PyTorch": _torch(images, labels, setup["sizes"], setup["learning_rate"]),
+        "scikit-learn": _sklearn(images, labels, setup["sizes"], setup["learning_rate"]),
+    }
+    _answer({"torch": torch.__version__, "scikit-learn": sklearn.__version__})
+    for line in sys.stdin:
+        asked = json.loads(line)
+        order = np.arange(asked["batch"] * asked["steps"]) % len(images)
+        np.random.default_rng(0).shuffle(order)
+        _answer({"seconds": peers[asked["peer"]](order, asked["batch"])})
+
+
+def _answer(document: dict[str, Any]) -> None:
+    print(json.dumps(document), flush=True)
+
+
+def _torch(images: Any, labels: Any, sizes: list[int], lr: float) -> Callable[[Any, int], float]:
+    """Gather from bytes, scale, forward, loss, backward, step; the loss is read as ours is."""
+    layers: list[Any] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.SGD(network.parameters(), lr=lr)
+    criterion = torch.nn.CrossEntropyLoss(reduction="sum")
+    all_pixels = torch.from_numpy(images.reshape(len(images), -1))
+    all_labels = torch.from_numpy(labels)
+
+    def take_steps(order: Any, batch: int) -> float:
+        start = time.perf_counter()
+        total = 0.0
+        for chosen in torch.from_numpy(order).split(batch):
+            pixels = all_pixels[chosen].to(torch.float32).div_(255)
+            optimizer.zero_grad()
+            loss = criterion(network(pixels), all_labels[chosen])
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        return time.perf_counter() - start
+
+    return take_steps
+
+
+def _sklearn(images: Any, labels: Any, sizes: list[int], lr: float) -> Callable[[Any, int], float]:
+    """Take one pass through samples that are scaled and in order already: it gathers nothing."""
+    pixels = (images.reshape(len(images), -1) / np.float32(255)).astype(np.float32)
+
+    def take_steps(order: Any, batch: int) -> float:
+        network = MLPClassifier(
+            tuple(sizes[1:-1]),
+            solver="sgd",
+            momentum=0,
+            alpha=0,
+            learning_rate_init=lr,
+            batch_size=batch,
+            shuffle=False,
+        )
+        classes = np.arange(sizes[-1])
+        network.partial_fit(pixels[:batch], labels[:batch], classes=classes)
+        samples, targets = pixels[: len(order)], labels[: len(order)]
+        start = time.perf_counter()
+        network.partial_fit(samples, targets)
+        return (time.perf_counter() - start) * len(order) / len(samples)
+
+    return take_steps
+
+
+if __name__ == "__main__":
+    main()
