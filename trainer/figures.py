@@ -1,61 +1,84 @@
 """The pictures of a report, each a matplotlib figure."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from nncore import MAX_PIXEL, FCModel
+from nncore import FCModel, scale_pixels
 from nncore.types import Array
 from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import reliability
 
+_DOTS_AN_INCH = 110
+_WIDTH = 8.5
+_MOST_EPOCHS_WITH_MARKERS = 40
+_LARGEST_MATRIX_WITH_NUMBERS = 20
 _WORST_MISTAKES = 24
 _MISTAKES_A_ROW = 8
-_LARGEST_MATRIX_WITH_NUMBERS = 20
-_MOST_EPOCHS_WITH_MARKERS = 40
-_UNITS = 64
-_UNITS_A_ROW = 16
+_MOST_UNITS = 64
+_BORDER = 0.05  # inches around a mosaic
+# An odd number of colours has white in its middle; more of them are no clearer, in a larger file.
+_WEIGHT_COLORS = colormaps["RdBu_r"].resampled(63)
 
 
 def png(figure: Figure) -> bytes:
-    """Render a figure."""
+    """Render a figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    figure.savefig(buffer, format="png", dpi=_DOTS_AN_INCH)
     return buffer.getvalue()
 
 
 def draw_curves(history: Sequence[EpochRecord]) -> Figure:
-    """Draw the losses, the validation accuracy and the learning rate over the epochs."""
-    figure = Figure(figsize=(9, 2.8), layout="constrained")
-    loss_axes, accuracy_axes, rate_axes = figure.subplots(1, 3, width_ratios=[3, 3, 2])
-    epochs = [record.epoch for record in history]
-    marker = "." if len(history) <= _MOST_EPOCHS_WITH_MARKERS else None
+    """Draw the losses, the validation accuracy and the learning rate over the epochs.
 
-    def plot(axes: Axes, values: list[float], color: str, label: str = "") -> None:
+    Args:
+        history: One entry or more.
+    """
+    figure = Figure(figsize=(_WIDTH, 3), layout="constrained")
+    loss_axes, accuracy_axes, rate_axes = figure.subplots(1, 3, width_ratios=(4, 4, 3))
+    epochs = [record.epoch for record in history]
+    accuracies = [100 * record.validation_accuracy for record in history]
+    is_long = len(history) > _MOST_EPOCHS_WITH_MARKERS
+    marker = "" if is_long else "."
+
+    def plot(axes: Axes, values: Sequence[float], color: str, label: str = "") -> None:
         axes.plot(epochs, values, color=color, label=label, marker=marker, linewidth=1.2)
 
     plot(loss_axes, [record.training_loss for record in history], "C0", "training")
     plot(loss_axes, [record.validation_loss for record in history], "C1", "validation")
-    loss_axes.set(ylabel="loss, nats an image", yscale="log")
-    loss_axes.legend()
-    plot(accuracy_axes, [100 * record.validation_accuracy for record in history], "C1")
-    accuracy_axes.set(ylabel="validation accuracy, %")
+    plot(accuracy_axes, accuracies, "C1")
     plot(rate_axes, [record.learning_rate for record in history], "C2")
-    rate_axes.set(ylabel="learning rate")
-    rate_axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    loss_axes.set(title="loss, nats an image", yscale="log")
+    loss_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss_axes.yaxis.set_minor_locator(NullLocator())
+    loss_axes.legend(frameon=False)
+    accuracy_axes.set(title="validation accuracy, %")
+    if is_long:  # the first epochs would take most of the scale
+        accuracy_axes.set_ylim(bottom=np.quantile(accuracies, 0.03))
+    rate_axes.set(title="learning rate")
     for axes in (loss_axes, accuracy_axes, rate_axes):
         axes.set_xlabel("epoch")
-        axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        _tidy(axes)
     return figure
 
 
 def draw_confusion(matrix: Array, labels: Sequence[str]) -> Figure:
-    """Draw the confusion matrix; only the mistakes are shaded, since the hits outshine them."""
+    """Draw a confusion matrix; only the mistakes are shaded, since the hits outshine them.
+
+    Args:
+        matrix: How often each class (row) was read as each class (column), `(classes, classes)`.
+        labels: The name of each class.
+    """
     figure = Figure(figsize=(5.2, 5), layout="constrained")
     axes = figure.subplots()
     mistakes = matrix.astype(float)
@@ -66,18 +89,26 @@ def draw_confusion(matrix: Array, labels: Sequence[str]) -> Figure:
         axes.set_xticks(range(len(labels)), labels)
         axes.set_yticks(range(len(labels)), labels)
         for row, column in zip(*matrix.nonzero(), strict=True):
-            axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=8)
+            color = "white" if mistakes[row, column] > 0.6 * mistakes.max() else "black"
+            number = f"{matrix[row, column]}"
+            axes.text(column, row, number, color=color, ha="center", va="center", fontsize=8)
     return figure
 
 
 def draw_mistakes(test: LabelledImages, probabilities: Array, labels: Sequence[str]) -> Figure:
-    """Draw the misread images that the network was surest of, surest first."""
+    """Draw the misread images that the network was surest of, surest first.
+
+    Args:
+        test: The images that were answered, of any shape.
+        probabilities: The answers, `(images, classes)`.
+        labels: The name of each class.
+    """
     predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != test.labels)
     worst = wrong[np.argsort(-confidences[wrong], kind="stable")][:_WORST_MISTAKES]
 
     rows = max(1, -(-len(worst) // _MISTAKES_A_ROW))
-    figure = Figure(figsize=(_MISTAKES_A_ROW, 1.35 * rows), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 1.4 * rows), layout="constrained")
     all_axes = figure.subplots(rows, _MISTAKES_A_ROW, squeeze=False).ravel()
     for axes in all_axes:
         axes.set_axis_off()
@@ -85,19 +116,24 @@ def draw_mistakes(test: LabelledImages, probabilities: Array, labels: Sequence[s
         image = test.images[index]
         axes.imshow(image.reshape(image.shape[0], -1), cmap="gray_r", vmin=0, vmax=255)
         shown, read = labels[test.labels[index]], labels[predictions[index]]
-        axes.set_title(f"{shown}, read {read}\n{confidences[index]:.1%}", fontsize=7)
+        axes.set_title(f"{shown}, read {read}\n{confidences[index]:.1%}", fontsize=8)
     if not len(worst):
         figure.suptitle("no mistakes")
     return figure
 
 
 def draw_reliability(test: LabelledImages, probabilities: Array) -> Figure:
-    """Draw how many answers of each confidence were right, and how many there were."""
+    """Draw how many answers of each confidence were right, and how many there were.
+
+    Args:
+        test: The images that were answered.
+        probabilities: The answers, `(images, classes)`.
+    """
     counts, confidences, accuracies = reliability(
         probabilities.max(axis=1), probabilities.argmax(axis=1) == test.labels
     )
     filled = counts > 0
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
     accuracy_axes, count_axes = figure.subplots(1, 2)
     accuracy_axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
     accuracy_axes.plot(confidences[filled], accuracies[filled], marker="o")
@@ -105,46 +141,119 @@ def draw_reliability(test: LabelledImages, probabilities: Array) -> Figure:
     count_axes.bar((np.arange(len(counts)) + 0.5) / len(counts), counts, 0.9 / len(counts))
     count_axes.set(xlabel="confidence", ylabel="answers", yscale="log")
     for axes in (accuracy_axes, count_axes):
-        axes.grid(alpha=0.3)
+        _tidy(axes)
     return figure
 
 
 def draw_first_layer(model: FCModel) -> Figure:
-    """Draw the weights of the first layer's strongest units, the largest norm first.
+    """Draw the weights of up to 64 units of the first layer as pictures, the largest norm first.
+
+    All share one scale of colours, white at 0: ink on red raises a unit, ink on blue lowers it.
 
     Args:
-        model: A network of images with rows and columns.
+        model: A network for images `(height, width)`.
+
+    Raises:
+        ValueError: Its images have another number of dimensions.
     """
+    height, width = model.input_shape
     weights = model.state_dict()["0.weight"]
-    strongest = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:_UNITS]
-    rows = -(-len(strongest) // _UNITS_A_ROW)
-    figure = Figure(figsize=(9, 0.58 * rows), layout="constrained")
-    all_axes = figure.subplots(rows, _UNITS_A_ROW, squeeze=False).ravel()
-    limit = np.quantile(np.abs(weights[strongest]), 0.995)
-    for axes in all_axes:
-        axes.set_axis_off()
-    for axes, unit in zip(all_axes, strongest, strict=False):
-        image = weights[unit].reshape(model.input_shape)
-        axes.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    strongest = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:_MOST_UNITS]
+    tiles = weights[strongest].reshape(-1, height, width)
+    columns = round(math.sqrt(len(tiles) * height / width))  # for a square, or nearly
+    limit = float(np.abs(tiles).max())
+    figure, axes = _draw_mosaic(
+        tiles, min(max(1, columns), len(tiles)), _WEIGHT_COLORS, (-limit, limit), below=0.7
+    )
+    figure_height = figure.get_figheight()
+    scale_axes = figure.add_axes((0.25, 0.42 / figure_height, 0.5, 0.12 / figure_height))
+    figure.colorbar(
+        axes.images[0],
+        cax=scale_axes,
+        orientation="horizontal",
+        label="weight",
+        ticks=[-limit, 0, limit],
+        format="%.2g",
+    )
     return figure
 
 
 def draw_deformations(originals: Array, deformed: Sequence[Array]) -> Figure:
-    """Draw images above copies of them as an epoch might see them.
+    """Draw images in a row, and below each its deformed copies.
 
     Args:
-        originals: `(count, height, width)`, grey levels.
-        deformed: Any number of sets of copies, each of the same shape, in [0, 1].
+        originals: Grey levels, `(count, height, width)` uint8.
+        deformed: One copy or more of them all, each `(count, height, width)` in [0, 1].
+
+    Raises:
+        ValueError: Copies are of another shape than the originals.
     """
-    sets = [originals / MAX_PIXEL, *deformed]
-    figure = Figure(figsize=(0.8 * len(originals), 0.85 * len(sets)), layout="constrained")
-    grid = figure.subplots(len(sets), len(originals), squeeze=False)
-    for row, images in zip(grid, sets, strict=True):
-        for axes, image in zip(row, images, strict=True):
-            axes.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_alpha(0.25)
-    grid[0, 0].set_ylabel("original")
-    if deformed:
-        grid[1, 0].set_ylabel("deformed")
+    count, height, width = originals.shape
+    tiles = np.stack([scale_pixels(originals), *deformed]).reshape(-1, height, width)
+    figure, axes = _draw_mosaic(tiles, count, colormaps["gray_r"], (0, 1), left=1.1)
+    gap = _gap(height)
+    row = height + gap
+    axes.axhline(row - (gap + 1) / 2, color="0.7", linewidth=1)
+    middles = np.array([0.5, 1 + len(deformed) / 2]) * row - (gap + 1) / 2
+    axes.set_yticks(middles, ["original", "as trained on"])
     return figure
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_mosaic(
+    tiles: Array,
+    columns: int,
+    cmap: Colormap,
+    limits: tuple[float, float],
+    left: float = _BORDER,
+    below: float = _BORDER,
+) -> tuple[Figure, Axes]:
+    """Draw tiles, `(count, height, width)`, as one picture.
+
+    Args:
+        tiles: What to draw.
+        columns: Tiles a row.
+        cmap: Colours for the values.
+        limits: The values of the first colour and of the last.
+        left: Inches to leave for other things at the left.
+        below: Inches to leave below.
+    """
+    mosaic = _mosaic(tiles, columns)
+    scale = _DOTS_AN_INCH * min(1 / math.sqrt(tiles[0].size), _WIDTH / max(mosaic.shape))
+    scale = max(math.floor(scale), min(scale, 1))  # whole where it can be: pixels stay square
+    height, width = (scale * size / _DOTS_AN_INCH for size in mosaic.shape)
+    size = left + width + _BORDER, below + height + _BORDER
+    figure = Figure(figsize=size)
+    axes = figure.add_axes((left / size[0], below / size[1], width / size[0], height / size[1]))
+    axes.imshow(
+        mosaic,
+        cmap=cmap,
+        vmin=limits[0],
+        vmax=limits[1],
+        aspect="auto",
+        interpolation="nearest",
+    )
+    axes.set(xticks=[], yticks=[])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure, axes
+
+
+def _mosaic(tiles: Array, columns: int) -> Array:
+    """Lay tiles out row by row, with NaN between them and in empty places."""
+    count, height, width = tiles.shape
+    gap = _gap(height)
+    rows = -(-count // columns)
+    framed = np.full((rows * columns, height + gap, width + gap), np.nan)
+    framed[:count, :height, :width] = tiles
+    grid = framed.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
+    return grid.reshape(rows * (height + gap), columns * (width + gap))[:-gap, :-gap]
+
+
+def _gap(height: int) -> int:
+    """Give the pixels between tiles of this height."""
+    return 1 + height // 14
