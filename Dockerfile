@@ -22,8 +22,8 @@ RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r dev.txt
 
 FROM base AS trainer
-# World-writable, as /tmp is, so that a run under any user's id can keep downloads here.
-RUN install --directory --mode=1777 /cache
+# World-writable, as /tmp is, so that a run under any user's id can keep files here.
+RUN install --directory --mode=1777 /cache /cache/checkpoints
 COPY --from=trainer-packages /opt/venv /opt/venv
 COPY nncore nncore
 COPY trainer trainer

@@ -6,10 +6,10 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train extras test lint bench lock clean
+.PHONY: help run train extras test lint bench ablation lock clean
 
 help: ## show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 run: .venv/service.installed ## serve the newest model on port 8000
 	$(BIN)/gunicorn --config service/gunicorn_conf.py 'service:create_app()'
@@ -27,9 +27,15 @@ lint: .venv/dev.installed ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/dev.installed ## measure the figures of the README (DATA_DIR: MNIST)
-	$(BIN)/python -m benchmarks.recipes
+bench: .venv/dev.installed .venv-peers/installed ## measure the figures of the README (DATA_DIR: MNIST)
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.forward
 	$(BIN)/python -m benchmarks.decoding
+	$(BIN)/python -m benchmarks.recipes
+	$(BIN)/python -m benchmarks.distortions
+
+ablation: .venv/dev.installed ## measure what each part of a recipe brings (DATA_DIR: MNIST)
+	$(BIN)/python -m benchmarks.ablation
 
 lock: ## write requirements/ anew, with the newest releases (needs uv)
 	$(LOCK) --all-extras --output-file requirements/dev.txt
@@ -39,10 +45,15 @@ lock: ## write requirements/ anew, with the newest releases (needs uv)
 		--output-file requirements/extras.txt
 
 clean: ## remove what the other targets made, but for models
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
+
+.venv-peers/installed: benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 .venv/%.installed: requirements/%.txt .venv/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
