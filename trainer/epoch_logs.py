@@ -1,8 +1,6 @@
 """Where a run tells programs of its epochs: a file of JSON lines, a folder for TensorBoard."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -46,7 +44,7 @@ class JsonLinesLog:
     """
 
     def __init__(self, path: Path, history: Sequence[EpochRecord]) -> None:
-        lines = "".join(map(_json_line, history))
+        lines = "".join(record.to_json_line() for record in history)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
         self._append(lines)
@@ -58,7 +56,7 @@ class JsonLinesLog:
             OSError: It cannot be written.
             ValueError: A number is not finite, which JSON cannot express.
         """
-        self._append(_json_line(record))
+        self._append(record.to_json_line())
 
     def close(self) -> None:
         """Close the file."""
@@ -119,10 +117,6 @@ class TensorBoardLog:
             OSError: Points cannot be written.
         """
         self._writer.close()
-
-
-def _json_line(record: EpochRecord) -> str:
-    return json.dumps(asdict(record), allow_nan=False) + "\n"
 
 
 def _points(record: EpochRecord) -> dict[str, float]:

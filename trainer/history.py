@@ -1,6 +1,7 @@
 """What a run tells of each epoch: the entries of its history."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,11 @@ class EpochRecord:
     validation_accuracy: float
     images_per_second: float
     seconds: float
+
+    def to_json_line(self) -> str:
+        """Write it as a line of JSON, ended.
+
+        Raises:
+            ValueError: A number is not finite, which JSON cannot express.
+        """
+        return json.dumps(asdict(self), allow_nan=False) + "\n"

@@ -1,8 +1,6 @@
 """What a person looks at before trusting a version: a model card and its pictures."""
 
-import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -69,7 +67,7 @@ def make_report(
     }
     files = {name: png(figure) for name, figure in figures.items() if figure is not None}
     if history:
-        files["metrics.jsonl"] = "".join(map(_json_line, history)).encode()
+        files["metrics.jsonl"] = "".join(record.to_json_line() for record in history).encode()
     files["README.md"] = _model_card(title, model, confusion, labels, provenance, files).encode()
     return files
 
@@ -79,10 +77,6 @@ def confusion_matrix(targets: Array, predictions: Array, classes: int) -> Array:
     counts = np.bincount(targets * classes + predictions, minlength=classes * classes)
     matrix: Array = counts.reshape(classes, classes)
     return matrix
-
-
-def _json_line(record: EpochRecord) -> str:
-    return json.dumps(asdict(record), allow_nan=False) + "\n"
 
 
 def _model_card(
