@@ -108,7 +108,7 @@ def run(job: Job) -> PublishedModel:
     )
     image_shape = splits.train.images.shape[1:]
     state = TrainingState.begin(job.recipe, image_shape, splits.num_classes, rng)
-    with RunFolder(job.checkpoint_dir, name, _identity(job, splits)) as folder:
+    with _run_folder(job, name, splits) as folder:
         _begin_or_resume(job, folder, state)
         with ExitStack() as logs:
             after_epoch: list[Callable[[EpochRecord], None]] = []
@@ -163,14 +163,21 @@ def _hold_back(
     return data.split(max(1, round(share * len(data))), rng)
 
 
-def _identity(job: Job, splits: _Splits) -> dict[str, Any]:
-    """Tell what the trained weights depend on."""
-    return {
+def _run_folder(job: Job, name: str, splits: _Splits) -> RunFolder:
+    """Hold the folder of the run, which is told from others by what its weights depend on."""
+    identity = {
         "dataset": [splits.name, splits.digests, splits.num_classes],
         "splits": [len(part) for part in (splits.train, splits.valid, splits.test)],
         "recipe": asdict(job.recipe),
         "seed": job.seed,
     }
+    try:
+        return RunFolder(job.checkpoint_dir, name, identity)
+    except OSError as error:
+        raise TrainerError(
+            f"expected a folder for checkpoints that this user may write, got {error}: "
+            "choose another by --checkpoint-dir"
+        ) from error
 
 
 def _begin_or_resume(job: Job, folder: RunFolder, state: TrainingState) -> None:

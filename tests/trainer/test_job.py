@@ -492,6 +492,16 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
     assert capsys.readouterr().out == ""
 
 
+def test_a_folder_for_checkpoints_that_cannot_be_is_found_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "checkpoints").write_text("a file")
+    with pytest.raises(TrainerError, match=r"folder for checkpoints .*--checkpoint-dir"):
+        run(a_job(tmp_path))
+    assert "epoch" not in capsys.readouterr().out
+    assert tree(tmp_path / "models") == {}
+
+
 def test_a_repository_of_another_user_is_said_to_be_one_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
