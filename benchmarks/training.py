@@ -90,13 +90,17 @@ def main() -> int:
 
 
 def _measure(contestants: dict[str, Contestant], rounds: int, images: int) -> Rounds:
-    """Let the contestants take turns; give the images a second of each, round by round."""
-    results: Rounds = {}
+    """Let the contestants take turns; give the images a second of each, round by round.
+
+    Each round goes through all batch sizes, so that a noisy minute spoils some rounds of each and
+    not every round of one.
+    """
+    results: Rounds = {batch: [] for batch in BATCHES}
     for batch in BATCHES:
         for contestant in contestants.values():
             contestant(batch, 3)
-        results[batch] = []
-        for _ in range(rounds):
+    for _ in range(rounds):
+        for batch in BATCHES:
             speeds = {}
             for name, contestant in contestants.items():
                 time.sleep(_SETTLE_SECONDS)
