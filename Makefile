@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train extras test lint bench ablation lock clean
+.PHONY: help run train extras test peers lint bench ablation lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,8 @@ lint: .venv/dev.installed ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+peers: .venv-peers/installed ## install what "bench" compares with; a test needs its PyTorch
 
 bench: .venv/dev.installed .venv-peers/installed ## measure the figures of the README (DATA_DIR: MNIST)
 	$(BIN)/python -m benchmarks.training
