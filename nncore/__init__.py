@@ -10,11 +10,13 @@ from nncore.encoding import MAX_PIXEL, one_hot_encode, scale_pixels
 from nncore.graph import Gradients, back_propagate, make_sequential
 from nncore.linear import LinearLayer, kaiming_init
 from nncore.losses import MSE, ClassificationLoss, Loss, NLLLoss, SoftmaxCrossEntropy
+from nncore.manifest import Manifest
 from nncore.model import FCModel
 from nncore.node import Node
 from nncore.optimizers import SGD, NesterovSGD, Optimizer
 from nncore.repository import (
     DamagedVersionError,
+    Fingerprint,
     ModelRepository,
     PublishedModel,
     RepositoryError,
@@ -40,9 +42,11 @@ __all__ = [
     "EpochResult",
     "Evaluation",
     "FCModel",
+    "Fingerprint",
     "Gradients",
     "LinearLayer",
     "Loss",
+    "Manifest",
     "ModelRepository",
     "NLLLoss",
     "NesterovSGD",

@@ -121,6 +121,12 @@ class FCModel:
             answer = self.softmax.apply(answer)
         return answer
 
+    def skip_zeros(self) -> None:
+        """Have every linear layer skip zeros, which makes a network that only predicts faster."""
+        for layer in self.layers:
+            if isinstance(layer, LinearLayer):
+                layer.skip_zeros()
+
     def _columns(self, images: Array) -> Array:
         """Lay the images out as the network's input: one column an image, in the model's dtype."""
         if not np.issubdtype(images.dtype, np.floating):

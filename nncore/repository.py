@@ -39,6 +39,10 @@ _UNFINISHED = ".publishing"
 _LARGEST_HEADER = 1 << 20
 
 
+# Of each of a version's files its size, time of change and inode; zeros where there is none.
+Fingerprint = tuple[tuple[int, int, int], ...]
+
+
 class RepositoryError(Exception):
     """Something is wrong with a repository; the message says what in one line."""
 
@@ -68,6 +72,29 @@ class ModelRepository:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+
+    def names(self) -> list[str]:
+        """List the models, in the order of the alphabet; empty where there is no repository.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            entry.name
+            for entry in self.root.iterdir()
+            if _NAME.fullmatch(entry.name) and entry.is_dir()
+        )
+
+    def fingerprint(self, name: str, version: int) -> Fingerprint:
+        """Tell, without reading them, the files of a version from any that take their place.
+
+        Raises:
+            ValueError: The name cannot be a model's.
+        """
+        folder = self._model_folder(name) / str(version)
+        return tuple(_file_fingerprint(folder / file) for file in (MANIFEST_FILE, WEIGHTS_FILE))
 
     def versions(self, name: str) -> list[int]:
         """List the versions of a model, lowest first; empty where there is none.
@@ -210,6 +237,14 @@ class ModelRepository:
                 f"expected a model name of letters, digits, '.', '_' and '-', got {name!r}"
             )
         return self.root / name
+
+
+def _file_fingerprint(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _read(folder: Path) -> PublishedModel:

@@ -204,3 +204,38 @@ def test_kaiming_init_serves_as_init_func(seed_numpy: Callable[[int], None]) -> 
     layer = LinearLayer(5, 4, init_func=kaiming_init)
     seed_numpy(3)
     np.testing.assert_array_equal(layer.w, kaiming_init(4, 5))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 17])
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 1.0])
+def test_features_that_are_zero_may_be_left_out(
+    rng: np.random.Generator, batch: int, zeros: float
+) -> None:
+    layer = LinearLayer(30, 20, bias=True, init_func=lambda *shape: rng.standard_normal(shape))
+    x = rng.standard_normal((30, batch))
+    x[rng.random(30) < zeros] = 0
+    expected = layer.apply(x)
+    weights = layer.w.copy()
+    layer.skip_zeros()
+    np.testing.assert_allclose(layer.apply(x), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(layer.w, weights)
+    np.testing.assert_array_equal(layer.state_dict()["weight"], weights)
+
+
+def test_a_layer_that_skips_zeros_has_the_same_gradients(rng: np.random.Generator) -> None:
+    layer = LinearLayer(6, 4, bias=True, init_func=lambda *shape: rng.standard_normal(shape))
+    x, g = rng.standard_normal((6, 5)), rng.standard_normal((4, 5))
+    x[2] = 0
+    layer(x)
+    expected = layer.backwards(g)
+    layer.skip_zeros()
+    layer(x)
+    for got, wanted in zip(layer.backwards(g), expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+def test_a_feature_that_is_not_a_number_is_not_left_out(layer: LinearLayer) -> None:
+    layer.skip_zeros()
+    x = np.zeros((3, 1))
+    x[1] = np.nan
+    assert np.isnan(layer.apply(x)).all()

@@ -385,3 +385,29 @@ def test_a_place_that_cannot_be_written_is_found_before_it_matters(tmp_path: Pat
 def test_checking_leaves_nothing_behind(repository: ModelRepository) -> None:
     repository.check_writable("digits")
     assert tree(repository.root) == {}
+
+
+def test_the_models_are_listed_by_name(repository: ModelRepository) -> None:
+    assert repository.names() == []
+    for name in ("letters", "digits"):
+        publish(repository, name=name)
+    (repository.root / ".hidden").mkdir()
+    (repository.root / "notes.txt").write_text("no model")
+    assert repository.names() == ["digits", "letters"]
+
+
+def test_a_fingerprint_changes_with_the_files(repository: ModelRepository) -> None:
+    publish(repository)
+    publish(repository)
+    before = repository.fingerprint("digits", 1)
+    assert repository.fingerprint("digits", 1) == before
+    assert repository.fingerprint("digits", 2) != before
+    weights = repository.root / "digits" / "1" / "model.safetensors"
+    replacement = weights.with_name("replacement")
+    replacement.write_bytes(weights.read_bytes())
+    replacement.rename(weights)
+    replaced = repository.fingerprint("digits", 1)
+    assert replaced != before
+    weights.unlink()
+    assert repository.fingerprint("digits", 1) not in (before, replaced)
+    assert repository.fingerprint("digits", 7) == repository.fingerprint("digits", 8)
