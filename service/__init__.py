@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Make the application and load its model.
+def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
+    """Make the application and load its models.
 
     Args:
         settings: Those of the environment when None.
+        background: Whether threads that end with the process follow the repository and work in
+            the figures; without them, only a scrape works them in.
 
     Raises:
         SettingsError: A variable of the environment has a value that is no good.
@@ -27,4 +29,4 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Imported only here: the health check and gunicorn's master need neither Flask nor numpy.
     from service.app import create_app as create
 
-    return create(settings)
+    return create(settings, background=background)

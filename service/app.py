@@ -1,30 +1,44 @@
-"""The application: settings, one model, the routes on it."""
+"""The application: settings, models, the routes on them."""
 
 import os
 
-from flask import Flask, Response
+from flask import Flask
 
-from service.bodies import discard_body
-from service.errors import register_error_handlers
+from service.admission import Admission, Doorkeeper
+from service.core import Core
+from service.docs import create_documentation_routes
+from service.error_answers import register_error_handlers
+from service.memory import tune_memory
+from service.metrics import Metrics
+from service.models import Models
+from service.observation import Observer
+from service.protocols import PROTOCOLS
 from service.routes import create_routes
-from service.serving import load_model
 from service.settings import Settings
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Make the application and load its model; `service.create_app` is its public name."""
+def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
+    """Make the application and load its models; `service.create_app` is its public name."""
     if settings is None:
         settings = Settings.from_environment(os.environ)
+    tune_memory()
     app = Flask("service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.merge_slashes = False  # it would redirect, and a redirected POST loses its body
-    app.register_blueprint(create_routes(load_model(settings)))
+    metrics = Metrics()
+    models = Models(settings, metrics)
+    models.refresh()
+    if background:
+        metrics.flush_for_ever()
+        if settings.reload_seconds:
+            models.watch(settings.reload_seconds)
+    admission = Admission(settings.max_in_flight)
+    core = Core(models, admission)
+    app.register_blueprint(create_routes(models, metrics))
+    app.register_blueprint(create_documentation_routes(models, settings))
+    for create_protocol_routes in PROTOCOLS:
+        app.register_blueprint(create_protocol_routes(core))
     register_error_handlers(app)
-    app.after_request(discard_body)
-    app.after_request(_forbid_sniffing)
+    served = Observer(Doorkeeper(app.wsgi_app, admission), metrics)
+    app.wsgi_app = served  # type: ignore[method-assign]
     return app
-
-
-def _forbid_sniffing(response: Response) -> Response:
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response

@@ -1,6 +1,8 @@
 """The body of a request: read whole when it is wanted, discarded when it is not."""
 
-from flask import Response, request
+from typing import IO
+
+from flask import request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
@@ -35,17 +37,14 @@ def read_body() -> bytes:
     return body
 
 
-def discard_body(response: Response) -> Response:
-    """Let a client that is still sending what an error has refused come to read the answer.
+def discard_body(body: IO[bytes]) -> None:
+    """Let a client that is still sending what an error refuses come to read the answer.
 
     Closing the connection on unread data resets it, and the answer may be lost with it.
     """
-    if response.status_code >= 400:
-        body = request.environ["wsgi.input"]
-        try:
-            for _ in range(_MOST_DISCARDED_BYTES // _PIECE_BYTES):
-                if not body.read(_PIECE_BYTES):
-                    break
-        except _UNREADABLE:
-            pass
-    return response
+    try:
+        for _ in range(_MOST_DISCARDED_BYTES // _PIECE_BYTES):
+            if not body.read(_PIECE_BYTES):
+                break
+    except _UNREADABLE:
+        pass

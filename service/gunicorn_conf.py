@@ -1,10 +1,15 @@
 """How gunicorn runs the service: `gunicorn -c service/gunicorn_conf.py 'service:create_app()'`."""
 
+import logging
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import gevent
+from gunicorn.glogging import Logger
 
 from service.settings import Settings, SettingsError
 
@@ -35,16 +40,52 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # It would be written into the home folder.
 control_socket_disable = True
 
+# The workers keep their figures here, in files; `service.metrics` adds them up. The folder is new
+# at each start: what a run before has left would be counted again.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
+    prefix="nodestack-metrics-", dir=worker_tmp_dir
+)
+
 loglevel = _settings.log_level
 errorlog = "-"
-accesslog = None
-# What the application logs goes where gunicorn's own lines go; those have their handler already.
+
+
+class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - the setting's name
+    """Gunicorn's logger without its access log, whose lines it makes even if nobody wants them."""
+
+    def access(self, *_: object) -> None:
+        """Leave it to the application's log."""
+
+
+# No line tells of these, and each takes a request's time.
+logging._srcfile = None
+logging.logThreads = logging.logMultiprocessing = False
+# What the application logs and what gunicorn logs goes to one place in one form.
+_formatter = "TextFormatter" if _settings.log_format == "text" else "JsonFormatter"
+_logger = {
+    "level": _settings.log_level.upper(),
+    "handlers": ["error_console"],
+    "propagate": False,
+}
 logconfig_dict = {
+    "formatters": {"generic": {"()": f"service.logs.{_formatter}"}},
     "root": {"level": _settings.log_level.upper(), "handlers": ["error_console"]},
-    "loggers": {},
+    "loggers": {"gunicorn.error": _logger},
 }
 
 
 def post_request(_worker: object, _request: object, _environ: object, _response: object) -> None:
     """Let every connection that is ready have its turn before this one goes on."""
     gevent.sleep(1e-6)  # unlike 0, any time at all makes the event loop look for new events
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """Take what a worker that has ended was doing out of the figures; what it did stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: object) -> None:
+    """Remove the figures."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

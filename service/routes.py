@@ -1,54 +1,71 @@
-"""The doors: predictions and health."""
+"""The doors that are no protocol's: health, and which models there are."""
 
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
+from gevent import get_hub
 
-from service.bodies import read_body
-from service.errors import RequestError
-from service.serving import NotReady, ServedModel
-
-_RETRY_SECONDS = "5"
+from service.metrics import Metrics
+from service.models import Models
 
 
-def create_routes(model: ServedModel | NotReady) -> Blueprint:
-    """Make the routes that answer with a model, or with the reason why there is none."""
-    routes = Blueprint("routes", __name__)
-
-    def ready_model() -> ServedModel:
-        if isinstance(model, NotReady):
-            raise RequestError(503, model.reason, {"Retry-After": _RETRY_SECONDS})
-        return model
-
-    @routes.post("/predict")
-    def predict() -> Response:
-        """Classify the images of a request."""
-        served = ready_model()
-        if request.mimetype != "application/json":
-            got = request.content_type
-            raise RequestError(
-                415,
-                "expected Content-Type: application/json, "
-                + (f"got {got[:100]}" if got else "got no Content-Type"),
-            )
-        return _json(served.answer(read_body()))
+def create_routes(models: Models, metrics: Metrics) -> Blueprint:
+    """Make the routes that tell of the service itself."""
+    routes = Blueprint("service", __name__)
 
     @routes.get("/health")
     @routes.get("/health/ready")
     def ready() -> Response:
         """Tell whether the worker that answers has a model."""
-        served = ready_model()
-        return _json({"status": "ready", "model": served.name, "version": served.version})
+        model = models.get()
+        return _json({"status": "ready", "model": model.name, "version": model.version})
 
+    @routes.get("/")  # KServe's client asks here
     @routes.get("/health/live")
     def live() -> Response:
         """Tell that the process runs."""
         return _json({"status": "alive"})
 
+    @routes.get("/models")
+    def list_models() -> Response:
+        """Tell what is on disk, in memory, and refused."""
+        loaded = {(model.name, model.version) for model in models.loaded}
+        return _json(
+            {
+                "models": [
+                    {
+                        "name": name,
+                        "current": getattr(models.current.get(name), "version", None),
+                        "versions": [
+                            _describe(name, version, loaded, models) for version in versions
+                        ],
+                    }
+                    for name, versions in models.available.items()
+                ]
+            }
+        )
+
+    @routes.get("/metrics")
+    def scrape() -> Response:
+        """Give the figures of all workers, in a form of Prometheus's."""
+        metrics.flush()
+        # In a thread of the system: predictions are made meanwhile.
+        text, content_type = get_hub().threadpool.apply(
+            metrics.scrape, (request.headers.get("Accept", ""),)
+        )
+        return Response(text, content_type=content_type)
+
     return routes
 
 
-def _json(answer: bytes | dict[str, Any]) -> Response:
-    content = answer if isinstance(answer, bytes) else orjson.dumps(answer)
-    return Response(content, mimetype="application/json")
+def _describe(
+    name: str, version: int, loaded: set[tuple[str, int]], models: Models
+) -> dict[str, Any]:
+    refusal = models.refused.get((name, version))
+    state = "loaded" if (name, version) in loaded else "refused" if refusal else "available"
+    return {"version": version, "state": state} | ({"reason": refusal.reason} if refusal else {})
+
+
+def _json(answer: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(answer), mimetype="application/json")

@@ -1,23 +1,19 @@
 """What the service can be told, each setting by one variable of the environment."""
 
-import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from service.limits import default_workers
+
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-# A worker more costs memory and, past the cores, gains nothing; a large host need not start fifty.
-MOST_WORKERS_BY_DEFAULT = 8
+LOG_FORMATS = ("text", "json")
 _LARGEST = 2**31 - 1
+_MOST_SECONDS = 86_400
 
 
 class SettingsError(ValueError):
     """A variable has a value that is no good; the message names it, the expected and the given."""
-
-
-def _available_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -26,28 +22,37 @@ class Settings:
 
     Attributes:
         model_dir: The model repository, MODEL_DIR.
-        model_name: The model that is served, MODEL_NAME.
-        model_version: The version that is served, MODEL_VERSION; the highest when None.
+        model_name: The model that answers when a request names none, MODEL_NAME.
+        model_version: Its version when a request names none, MODEL_VERSION; the highest when None.
+        reload_seconds: How often each worker looks for changes in the repository,
+            RELOAD_SECONDS; never when 0.
         max_body_bytes: The largest body of a request, MAX_BODY_BYTES.
         max_batch: The most images in a request, MAX_BATCH.
+        max_in_flight: The most requests that a worker has read and not yet answered,
+            MAX_IN_FLIGHT; beyond them, it answers 503.
         host: The address to listen on, HOST.
         port: The port to listen on, PORT.
-        workers: Worker processes, WEB_CONCURRENCY; by default one for each available CPU, up to 8.
+        workers: Worker processes, WEB_CONCURRENCY; by default one for each CPU that the container
+            may use, up to 8, and no more than its memory is enough for.
         graceful_timeout: Seconds that requests in flight get to end in, GRACEFUL_TIMEOUT; by
             default less than the 10 that `docker stop` waits.
         log_level: The least level that is logged, LOG_LEVEL.
+        log_format: "text" or "json", LOG_FORMAT.
     """
 
     model_dir: str = "models"
     model_name: str = "mnist"
     model_version: int | None = None
+    reload_seconds: float = 1
     max_body_bytes: int = 16 * 2**20
     max_batch: int = 1024
+    max_in_flight: int = 64
     host: str = "127.0.0.1"
     port: int = 8000
-    workers: int = field(default_factory=lambda: min(_available_cpus(), MOST_WORKERS_BY_DEFAULT))
+    workers: int = field(default_factory=default_workers)
     graceful_timeout: int = 8
     log_level: str = "info"
+    log_format: str = "text"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -62,13 +67,16 @@ class Settings:
             model_dir=environ.get("MODEL_DIR") or default.model_dir,
             model_name=environ.get("MODEL_NAME") or default.model_name,
             model_version=version or None,
+            reload_seconds=_seconds(environ, "RELOAD_SECONDS", default.reload_seconds),
             max_body_bytes=_integer(environ, "MAX_BODY_BYTES", default.max_body_bytes),
             max_batch=_integer(environ, "MAX_BATCH", default.max_batch),
+            max_in_flight=_integer(environ, "MAX_IN_FLIGHT", default.max_in_flight),
             host=environ.get("HOST") or default.host,
             port=_integer(environ, "PORT", default.port, most=65535),
             workers=_integer(environ, "WEB_CONCURRENCY", default.workers, most=1024),
             graceful_timeout=_integer(environ, "GRACEFUL_TIMEOUT", default.graceful_timeout),
-            log_level=_log_level(environ, default.log_level),
+            log_level=_choice(environ, "LOG_LEVEL", LOG_LEVELS, default.log_level),
+            log_format=_choice(environ, "LOG_FORMAT", LOG_FORMATS, default.log_format),
         )
 
 
@@ -87,10 +95,25 @@ def _integer(
     return value
 
 
-def _log_level(environ: Mapping[str, str], default: str) -> str:
-    level = environ.get("LOG_LEVEL") or default
-    if level.lower() not in LOG_LEVELS:
+def _seconds(environ: Mapping[str, str], variable: str, default: float) -> float:
+    text = environ.get(variable)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= _MOST_SECONDS:
         raise SettingsError(
-            f"LOG_LEVEL: expected one of {', '.join(LOG_LEVELS)}, got {level!r:.50}"
+            f"{variable}: expected seconds from 0 to {_MOST_SECONDS}, got {text!r:.50}"
         )
-    return level.lower()
+    return value
+
+
+def _choice(environ: Mapping[str, str], variable: str, choices: Sequence[str], default: str) -> str:
+    choice = (environ.get(variable) or default).lower()
+    if choice not in choices:
+        raise SettingsError(
+            f"{variable}: expected one of {', '.join(choices)}, got {environ[variable]!r:.50}"
+        )
+    return choice

@@ -31,6 +31,11 @@ def publish(
     )
 
 
+def make_app(settings: Settings) -> Flask:
+    """Make the application without the threads that a process of its own has."""
+    return create_app(settings, background=False)
+
+
 @pytest.fixture
 def published(tmp_path: Path) -> PublishedModel:
     return publish(tmp_path)
@@ -38,7 +43,7 @@ def published(tmp_path: Path) -> PublishedModel:
 
 @pytest.fixture
 def app(published: PublishedModel, tmp_path: Path) -> Flask:
-    return create_app(Settings(model_dir=str(tmp_path), max_batch=8, max_body_bytes=2**18))
+    return make_app(Settings(model_dir=str(tmp_path), max_batch=8, max_body_bytes=2**18))
 
 
 @pytest.fixture

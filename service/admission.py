@@ -1,0 +1,106 @@
+"""How much work a worker takes on at once; what is beyond it is refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from service.bodies import discard_body
+from service.error_answers import write_error
+from service.errors import RequestError
+from service.observation import OBSERVATION
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_RETRY_SECONDS = "1"
+_MOST_BYTES = 4 * 2**20
+
+
+class Admission:
+    """Bounds the requests that a worker has read and not yet answered.
+
+    A worker computes one thing at a time, so that each of these waits for those before it.
+    Bodies that are still arriving do not count: a slow client takes no one's place.
+
+    Args:
+        most_requests: How many there may be. Of their bodies there may be 4 MiB in all; a request
+            that is alone may be of any size.
+    """
+
+    def __init__(self, most_requests: int) -> None:
+        self._most_requests = most_requests
+        self._requests = 0
+        self._bytes = 0
+
+    def check(self, size: int) -> None:
+        """Refuse a request with a body of a size in bytes that `admit` would refuse.
+
+        Raises:
+            RequestError: There is too much to do (503).
+        """
+        crowded = self._requests > 0 and self._bytes + size > _MOST_BYTES
+        if crowded or self._requests >= self._most_requests:
+            raise RequestError(
+                503,
+                f"expected fewer requests at once, got this one while {self._requests} wait: "
+                "try again later",
+                {"Retry-After": _RETRY_SECONDS},
+            )
+
+    @contextmanager
+    def admit(self, size: int) -> Iterator[None]:
+        """Count a request with a body of a size in bytes in until it is answered.
+
+        Raises:
+            RequestError: There is too much to do (503).
+        """
+        self.check(size)
+        self._requests += 1
+        self._bytes += size
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self._bytes -= size
+
+
+class Doorkeeper:
+    """Refuses what there is no room for before the application has any work with it.
+
+    In an overload most requests are refused, and Flask's work on each of them would be what keeps
+    the worker from those that it has taken on.
+
+    Args:
+        application: What answers; it has the last word, once it has read the body.
+        admission: Knows what there is to do.
+    """
+
+    def __init__(self, application: WSGIApplication, admission: Admission) -> None:
+        self._application = application
+        self._admission = admission
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, as PEP 3333 has it."""
+        if environ["REQUEST_METHOD"] == "POST":
+            length = environ.get("CONTENT_LENGTH", "")
+            try:
+                self._admission.check(int(length) if length.isdecimal() else 0)
+            except RequestError as error:
+                return _refuse(error, environ, start_response)
+        return self._application(environ, start_response)
+
+
+def _refuse(
+    error: RequestError, environ: WSGIEnvironment, start_response: StartResponse
+) -> list[bytes]:
+    observed = environ[OBSERVATION]
+    observed.failure = error.detail
+    body, content_type = write_error(
+        environ["PATH_INFO"], error.status, error.detail, observed.request_id
+    )
+    discard_body(environ["wsgi.input"])
+    head = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    start_response("503 Service Unavailable", [*head, *error.headers.items()])
+    return [body]

@@ -1,0 +1,26 @@
+"""How the C library manages the memory of a worker."""
+
+import ctypes
+import sys
+
+# From the GNU C library's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+# Above what any request but one of large images takes at once.
+_LARGE_BLOCK_BYTES = 8 * 2**20
+# More than a forward pass of 1024 images takes in all.
+_KEPT_BYTES = 16 * 2**20
+
+
+def tune_memory() -> None:
+    """Keep what a forward pass takes, and give back what large images took.
+
+    The GNU C library gives small leftovers back to the system at once, and to get them again for
+    the next request's arrays cost a third of the time of 256 images. And it learns from the first
+    large blocks to keep the next ones for itself: after a few images of 16 million pixels, a worker
+    of 70 MB stayed at 200 MB. With another library this does nothing.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt:
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+            mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)

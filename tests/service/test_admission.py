@@ -1,0 +1,62 @@
+import pytest
+from flask.testing import FlaskClient
+
+from service.admission import Admission
+from service.errors import RequestError
+
+MIB = 2**20
+
+
+def check_refused(admission: Admission, size: int) -> None:
+    with pytest.raises(RequestError) as caught:
+        admission.check(size)
+    assert caught.value.status == 503
+    assert int(caught.value.headers["Retry-After"]) > 0
+    with pytest.raises(RequestError), admission.admit(size):
+        pass
+
+
+def test_requests_are_bounded() -> None:
+    admission = Admission(2)
+    with admission.admit(1), admission.admit(1):
+        check_refused(admission, 1)
+    with admission.admit(1):
+        admission.check(1)
+
+
+def test_their_bodies_are_bounded() -> None:
+    admission = Admission(64)
+    with admission.admit(3 * MIB):
+        admission.check(MIB)
+        check_refused(admission, MIB + 1)
+
+
+def test_a_request_that_is_alone_may_be_of_any_size() -> None:
+    with Admission(64).admit(100 * MIB):
+        pass
+
+
+def test_a_request_that_fails_gives_its_place_back() -> None:
+    admission = Admission(1)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="broken"), admission.admit(1):
+            raise ValueError("broken")
+    admission.check(1)
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/predict", "application/problem+json"), ("/v2/models/mnist/infer", "application/json")],
+)
+def test_a_request_beyond_is_refused_at_the_door(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str, content_type: str
+) -> None:
+    monkeypatch.setattr(Admission, "check", Admission(0).check)
+    answer = client.post(path, data=b"x" * 1000, headers={"X-Request-ID": "late"})
+    assert answer.status_code == 503
+    assert answer.content_type == content_type
+    assert int(answer.headers["Retry-After"]) > 0
+    document = answer.get_json()
+    assert "try again later" in document["error"]
+    assert document["request_id"] == "late" == answer.headers["X-Request-ID"]
+    assert client.get("/health").status_code == 200

@@ -1,0 +1,162 @@
+"""Versions that come and go while the service answers, over a socket, in several workers."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nncore import ModelRepository, scale_pixels
+from nncore.types import Array
+from tests.service.conftest import publish
+from tests.service.server import JSON, Service, running, wait_until
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28))
+BODY = json.dumps({"pixels": PIXELS.tolist()})
+PUBLISHES = 100
+WORKERS = 2
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    publish(tmp_path / "models")
+    settings = {"WEB_CONCURRENCY": str(WORKERS), "RELOAD_SECONDS": "0.05"}
+    with running(tmp_path / "models", tmp_path / "log", settings) as service:
+        yield service
+
+
+def figures(service: Service) -> dict[str, float]:
+    """Scrape: each sample's value by what stands before it."""
+    connection = service.connect()
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def version_of_all_workers(service: Service) -> float:
+    return figures(service).get('nodestack_model_version{model="mnist"}', 0)
+
+
+@contextmanager
+def load(service: Service, clients: int = 4) -> Iterator[list[dict[str, Any]]]:
+    """Ask again and again meanwhile; the list holds every answer at the end."""
+    answers: list[dict[str, Any]] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        connection = service.connect()
+        while not done.is_set():
+            connection.request("POST", "/predict", BODY, JSON)
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == http.HTTPStatus.OK, body
+            answers.append(json.loads(body))
+        connection.close()
+
+    with ThreadPoolExecutor(clients) as pool:
+        asking: list[Future[None]] = [pool.submit(ask) for _ in range(clients)]
+        try:
+            yield answers
+        finally:
+            done.set()
+        for client in asking:
+            client.result()
+
+
+def check_answers(answers: list[dict[str, Any]], expected: dict[int, Array]) -> None:
+    """Check that every answer is what the version it names gives."""
+    assert answers
+    for answer in answers:
+        got = [prediction["probabilities"] for prediction in answer["predictions"]]
+        np.testing.assert_allclose(got, expected[answer["version"]], rtol=0, atol=1e-6)
+
+
+def test_no_request_fails_by_a_swap(service: Service, tmp_path: Path) -> None:
+    images = scale_pixels(PIXELS)
+    models = tmp_path / "models"
+    expected = {1: ModelRepository(models).load("mnist").model.predict(images).T}
+    with load(service) as answers:
+        for seed in range(1, PUBLISHES + 1):
+            published = publish(models, seed=seed)
+            expected[published.manifest.version] = published.model.predict(images).T
+            if seed % 10 == 0:
+                shutil.rmtree(models / "mnist" / str(seed - 5))
+        wait_until(
+            lambda: version_of_all_workers(service) == PUBLISHES + 1, "all to have the last version"
+        )
+    check_answers(answers, expected)
+    assert len({answer["version"] for answer in answers}) > 5
+
+
+def test_damage_harms_nothing(service: Service, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    expected = {
+        1: ModelRepository(models).load("mnist").model.predict(scale_pixels(PIXELS)).T,
+    }
+    # Written where nobody looks and moved in at once, as a version appears.
+    publish(tmp_path / "elsewhere")
+    publish(tmp_path / "elsewhere", seed=1)
+    damaged = tmp_path / "elsewhere" / "mnist" / "2"
+    weights = bytearray((damaged / "model.safetensors").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (damaged / "model.safetensors").write_bytes(weights)
+    refusals = 'nodestack_model_refusals_total{model="mnist"}'
+    with load(service) as answers:
+        damaged.rename(models / "mnist" / "2")
+        (models / "mnist" / "3").write_text("a file, no folder")
+        (models / "mnist" / "4").symlink_to("4")
+        wait_until(lambda: figures(service).get(refusals, 0) >= 3 * WORKERS, "refusals")
+        settled = len(answers)
+        wait_until(lambda: len(answers) > settled + 100, "more answers")
+    check_answers(answers, expected)
+    assert figures(service)[refusals] == 3 * WORKERS  # each once in each worker
+    assert version_of_all_workers(service) == 1
+    assert service.log.read_text().count("refused: mnist 2") == WORKERS
+    (model,) = service.ask("/models")[1]["models"]
+    assert model["current"] == 1
+    states = {version["version"]: version["state"] for version in model["versions"]}
+    assert states == {1: "loaded", 2: "refused", 3: "refused", 4: "refused"}
+    assert "SHA-256" in model["versions"][1]["reason"]
+
+    publish(models, seed=2)
+    wait_until(lambda: version_of_all_workers(service) == 5, "the sound version")
+
+
+def test_what_is_removed_is_not_offered(service: Service, tmp_path: Path) -> None:
+    publish(tmp_path / "models", seed=1)
+    wait_until(lambda: version_of_all_workers(service) == 2, "the new version")
+    shutil.rmtree(tmp_path / "models" / "mnist" / "2")
+    wait_until(lambda: version_of_all_workers(service) == 1, "the version before")
+    shutil.rmtree(tmp_path / "models" / "mnist")
+    wait_until(lambda: service.ask("/health/ready")[0] == 503, "nothing to be ready with")
+    publish(tmp_path / "models")
+    wait_until(lambda: version_of_all_workers(service) == 1, "a model again")
+
+
+def test_the_figures_add_up_over_workers_and_survive_them(service: Service) -> None:
+    counted = 'nodestack_requests_total{protocol="predict",route="/predict",status="200"}'
+    with load(service) as answers:
+        wait_until(lambda: len(answers) > 200, "answers")
+    wait_until(lambda: figures(service).get(counted) == len(answers), "every answer to be counted")
+    wait_until(lambda: figures(service)["nodestack_requests_in_flight"] == 1, "the scrape alone")
+    assert figures(service)['nodestack_images_total{model="mnist"}'] == 3 * len(answers)
+
+    log = service.log.read_text()
+    worker = next(
+        int(line.split("[")[1].split("]")[0]) for line in log.splitlines() if "ready" in line
+    )
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: service.log.read_text().count("ready: mnist 1") == 3, "another worker")
+    assert figures(service)[counted] == len(answers)
+    wait_until(lambda: version_of_all_workers(service) == 1, "its figures")
