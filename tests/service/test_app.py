@@ -11,9 +11,9 @@ from werkzeug.test import TestResponse
 from nncore import PublishedModel, scale_pixels
 from nncore.types import Array
 from service import create_app
-from service.serving import ServedModel
+from service.batching import Batcher
 from service.settings import Settings
-from tests.service.conftest import publish
+from tests.service.conftest import make_app, publish
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (28, 28))
 ROWS = IMAGE.tolist()
@@ -39,10 +39,11 @@ def check_problem(response: TestResponse, status: int, *words: str) -> None:
     assert response.status_code == status
     assert response.content_type == "application/problem+json"
     document = response.get_json()
-    assert set(document) == {"type", "title", "status", "detail", "error"}
+    assert set(document) == {"type", "title", "status", "detail", "error", "request_id"}
     assert document["type"] == "about:blank"
     assert document["status"] == status
     assert document["detail"] == document["error"]
+    assert document["request_id"] == response.headers["X-Request-ID"]
     assert "Traceback" not in response.text
     for word in words:
         assert word in document["detail"]
@@ -82,7 +83,7 @@ def test_both_ranges_give_the_same_answer(client: FlaskClient) -> None:
 
 def test_a_model_of_another_shape_with_names_for_labels(tmp_path: Path) -> None:
     published = publish(tmp_path, (3, 4), ["shirt", "shoe", "bag"])
-    client = create_app(Settings(model_dir=str(tmp_path))).test_client()
+    client = make_app(Settings(model_dir=str(tmp_path))).test_client()
     pixels = np.arange(24).reshape(2, 3, 4) * 10
     expected = published.model.predict(scale_pixels(pixels)).T
     answer = predict(client, {"pixels": pixels.tolist()}).get_json()
@@ -142,7 +143,7 @@ def test_a_byte_order_mark_is_fine(client: FlaskClient) -> None:
         (b'{"pixels": [' + b"1" * 5000 + b"]}", "expected finite numbers, got 1111"),
         (b'{"pixels": [18446744073709551616]}', "got an integer beyond 64 bits"),
         ({"pixels": [18446744073709551615] * 784}, "got 1.8446744073709552e+19 in image 0"),
-        ({"pixels": (IMAGE / 255).tolist()}, 'send 0 to 255, or "range": [0, 1]'),
+        ({"pixels": (IMAGE / 255).tolist()}, "send 0 to 255, or say that the range is 0 to 1"),
         ({"pixels": [FLAT, [0] * 784, [0, 1] * 392]}, "got only numbers from 0 to 1 in image 2"),
         ({"pixels": FLAT, "range": [0, 1]}, "expected numbers from 0 to 1, got"),
         ({"pixels": FLAT, "range": [0, 2]}, '"range" to be [0, 255] or [0, 1], got [0, 2]'),
@@ -151,13 +152,16 @@ def test_a_byte_order_mark_is_fine(client: FlaskClient) -> None:
         ({"pixels": FLAT, "range": [0, 1, 2]}, "got an array of 3"),
         ({"pixels": FLAT, "range": None}, "got null"),
         ({"pixels": FLAT, "range": "[0, 1]"}, 'got "[0, 1]"'),
-        ({"pixels": FLAT, "rnage": [0, 1]}, '"pixels" and, where needed, "range", got "rnage"'),
-        ({"pixels": FLAT, "range": [0, 255], "top_k": 3}, 'got "top_k"'),
+        (
+            {"pixels": FLAT, "rnage": [0, 1]},
+            '"pixels" and, where needed, "range" or "top_k", got "rnage"',
+        ),
+        ({"pixels": FLAT, "range": [0, 255], "topk": 3}, 'got "topk"'),
         (b'{"pixels": [1], "pixels": [2]}', "got one of them twice"),
         ({}, 'got no "pixels"'),
         ({"range": [0, 1]}, 'got no "pixels"'),
-        (FLAT, 'expected an object with "pixels", got an array of 784'),
-        (b"7", 'expected an object with "pixels", got 7'),
+        (FLAT, "expected a JSON object, got an array of 784"),
+        (b"7", "expected a JSON object, got 7"),
         (b"NaN", "expected finite numbers, got NaN"),
     ],
 )
@@ -195,7 +199,7 @@ def test_what_is_no_json_is_located(client: FlaskClient, body: bytes, words: str
 def test_another_content_type(client: FlaskClient, content_type: str | None) -> None:
     response = client.post("/predict", data=b"{}", content_type=content_type)
     got = content_type or "no Content-Type"
-    check_problem(response, 415, "expected Content-Type: application/json", f"got {got}")
+    check_problem(response, 415, "expected Content-Type: application/json, ", f"got {got}")
 
 
 def test_a_body_beyond_the_limit(client: FlaskClient) -> None:
@@ -227,7 +231,7 @@ def test_health(client: FlaskClient) -> None:
 
 
 def test_without_a_model_the_service_is_alive_but_not_ready(tmp_path: Path) -> None:
-    client = create_app(Settings(model_dir=str(tmp_path))).test_client()
+    client = make_app(Settings(model_dir=str(tmp_path))).test_client()
     assert client.get("/health/live").get_json() == {"status": "alive"}
     for response in (
         client.get("/health"),
@@ -244,7 +248,7 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
     def fail(*_: object) -> bytes:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(ServedModel, "answer", fail)
+    monkeypatch.setattr(Batcher, "__call__", fail)
     response = predict(app.test_client(), {"pixels": FLAT})
     check_problem(response, 500, "the service failed")
     assert "secret" not in response.text
