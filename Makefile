@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train extras test peers lint bench ablation lock clean
+.PHONY: help run train extras test peers clients lint bench conformance ablation lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -27,27 +27,37 @@ lint: .venv/dev.installed ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+clients: .venv-kserve/installed ## install what a test needs to be KServe's client
+
 peers: .venv-peers/installed ## install what "bench" compares with; a test needs its PyTorch
 
-bench: .venv/dev.installed .venv-peers/installed ## measure the figures of the README (DATA_DIR: MNIST)
+PEERS := peers bench-fastapi bench-mlserver bench-bentoml bench-litserve
+
+bench: .venv/dev.installed $(PEERS:%=.venv-%/installed) ## measure the figures of the README (DATA_DIR: MNIST)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.forward
 	$(BIN)/python -m benchmarks.decoding
+	$(BIN)/python -m benchmarks.service
+	$(BIN)/python -m benchmarks.overload
 	$(BIN)/python -m benchmarks.recipes
 	$(BIN)/python -m benchmarks.distortions
+
+conformance: .venv/dev.installed ## try every route with thousands of requests, good and bad
+	$(BIN)/python -m benchmarks.conformance
 
 ablation: .venv/dev.installed ## measure what each part of a recipe brings (DATA_DIR: MNIST)
 	$(BIN)/python -m benchmarks.ablation
 
-lock: ## write requirements/ anew, with the newest releases (needs uv)
+lock: ## write the locks anew, with the newest releases (needs uv)
 	$(LOCK) --all-extras --output-file requirements/dev.txt
 	$(LOCK) --extra service --constraint requirements/dev.txt --output-file requirements/service.txt
 	$(LOCK) --extra trainer --constraint requirements/dev.txt --output-file requirements/trainer.txt
+	$(LOCK:pyproject.toml=tests/service/clients/kserve.in) --output-file tests/service/clients/kserve.txt
 	$(LOCK) --extra trainer --extra onnx --extra tensorboard --constraint requirements/dev.txt \
 		--output-file requirements/extras.txt
 
 clean: ## remove what the other targets made, but for models
-	rm -rf .venv .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
@@ -55,6 +65,16 @@ clean: ## remove what the other targets made, but for models
 .venv-peers/installed: benchmarks/peers.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.venv-bench-%/installed: benchmarks/servers/%.txt
+	$(PYTHON) -m venv .venv-bench-$*
+	.venv-bench-$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.venv-kserve/installed: tests/service/clients/kserve.txt
+	$(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 .venv/%.installed: requirements/%.txt .venv/bin/pip

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import processor
 from nncore import SGD, Dataset, FCModel, SoftmaxCrossEntropy, scale_pixels, train_epoch
 from nncore.types import Array
 from trainer.memory import keep_freed_memory
@@ -83,7 +84,7 @@ def main() -> int:
             "numpy": np.__version__,
             **(peers.versions if peers else {}),
         },
-        "machine": {"processor": _processor(), "cores": os.cpu_count()},
+        "machine": {"processor": processor(), "cores": os.cpu_count()},
     }
     (RESULTS / "training.json").write_text(json.dumps(document, indent=1) + "\n")
     return int(any("not reached" in line for line in _verdicts(rounds, FLOORS)))
@@ -225,13 +226,6 @@ def _verdicts(rounds: Rounds, goals: tuple[tuple[str, tuple[int, ...], float], .
             + (f"not reached: {verdict}" if missed else "reached")
         )
     return lines
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

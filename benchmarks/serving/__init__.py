@@ -1,0 +1,1 @@
+"""What `benchmarks.service` and `benchmarks.overload` share: servers, requests, load."""
