@@ -1,7 +1,7 @@
 """`python -m benchmarks.overload`: what the service does when four times too much is asked of it.
 
 Its capacity is what 16 connections of one image get through, each asking again once answered. Then
-480 connections together ask as often as that, and then four times as often, as far as answers come:
+256 connections together ask as often as that, and then four times as often, as far as answers come:
 hey does not ask again over a connection that waits. Meanwhile health and metrics are asked for over
 connections of their own, and what is refused is looked at. The figures are medians over the rounds,
 but for the worst of health and metrics. It needs hey.
@@ -30,7 +30,7 @@ from benchmarks.serving.server import Server, ServerError
 RESULTS = Path(__file__).with_name("results")
 TIMES = 4
 _CONNECTIONS_AT_CAPACITY = 16
-_CONNECTIONS = 480  # hey keeps no more than 500 alive
+_CONNECTIONS = 256
 _PROBE_SECONDS = 0.05
 _MOST_RATIO = 3.0
 _MOST_PROBE_MILLISECONDS = 100.0

@@ -31,7 +31,7 @@ workers = _settings.workers
 # before those that wait, and the 99th percentile of health checks was 0.3 to 0.7 s. With
 # `post_request` below it is 0.02 to 0.1 s, for 2 % of the throughput of single images and about
 # 15 % of that of large batches.
-worker_class = "gevent"
+worker_class = "service.worker.Worker"
 keepalive = 5
 graceful_timeout = _settings.graceful_timeout
 

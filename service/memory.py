@@ -8,7 +8,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # Above what any request but one of large images takes at once.
 _LARGE_BLOCK_BYTES = 8 * 2**20
 # More than a forward pass of 1024 images takes in all.
-_KEPT_BYTES = 16 * 2**20
+_KEPT_BYTES = 10 * 2**20
 
 
 def tune_memory() -> None:

@@ -46,7 +46,7 @@ class Settings:
     reload_seconds: float = 1
     max_body_bytes: int = 16 * 2**20
     max_batch: int = 1024
-    max_in_flight: int = 64
+    max_in_flight: int = 32
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = field(default_factory=default_workers)
