@@ -1,10 +1,10 @@
 """Downloads from real servers: whichever way a mirror fails, the next is asked, nothing is left."""
 
 import gzip
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -258,7 +258,7 @@ def test_a_mirror_that_is_overloaded_is_not_waited_for_long(
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr(module, "_RETRY", PATIENCE)
-    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr("urllib3.util.retry.time", SimpleNamespace(sleep=waited.append))
     bad, good = mirror({NAME: Reply(status=503, headers=headers)}), mirror({NAME: Reply(GZIPPED)})
     download(FILE, [bad.url, good.url], destination)
     assert destination.read_bytes() == CONTENT
