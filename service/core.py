@@ -10,6 +10,7 @@ from service.bodies import read_body
 from service.models import Models
 from service.observation import Inference, observation
 from service.serving import ServedModel
+from service.turns import Turns
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Core:
     def __init__(self, models: Models, admission: Admission) -> None:
         self.models = models
         self._admission = admission
+        self._turns = Turns()
 
     def answer(
         self,
@@ -50,7 +52,7 @@ class Core:
                 what `decode` raises.
         """
         body = read_body()
-        with self._admission.admit(len(body)):
+        with self._admission.admit(len(body)), self._turns.take():
             started = perf_counter()
             images = decode(body)
             decoded = perf_counter()

@@ -1,12 +1,12 @@
 """A version as it is served: loaded, verified, warmed up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nncore import Manifest, ModelRepository
-from service.batching import Batcher
+from nncore.types import Array
 from service.image_arrays import ImageReader
 
 _WARM_UP_BATCHES = (1, 64)
@@ -27,7 +27,7 @@ class ServedModel:
     manifest: Manifest
     labels: Sequence[int | str]
     images: ImageReader
-    predict: Batcher
+    predict: Callable[[Array], Array]
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ def load_model(repository: ModelRepository, name: str, version: int, max_batch: 
         manifest=manifest,
         labels=class_labels(manifest.labels),
         images=ImageReader(manifest.input_shape, max_batch),
-        predict=Batcher(lambda images: network.predict(images).T),
+        predict=lambda images: network.predict(images).T,
     )
 
 

@@ -8,10 +8,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from nncore import PublishedModel, scale_pixels
+from nncore import FCModel, PublishedModel, scale_pixels
 from nncore.types import Array
 from service import create_app
-from service.batching import Batcher
 from service.settings import Settings
 from tests.service.conftest import make_app, publish
 
@@ -248,7 +247,7 @@ def test_a_fault_of_ours_is_logged_and_not_shown(
     def fail(*_: object) -> bytes:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(Batcher, "__call__", fail)
+    monkeypatch.setattr(FCModel, "predict", fail)
     response = predict(app.test_client(), {"pixels": FLAT})
     check_problem(response, 500, "the service failed")
     assert "secret" not in response.text

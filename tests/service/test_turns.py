@@ -1,0 +1,52 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+
+import pytest
+
+from service.turns import Turns
+from tests.service.server import wait_until
+
+
+def test_turns_come_in_the_order_in_which_they_are_asked_for() -> None:
+    turns, order, go = Turns(), list[int](), Event()
+
+    def take(number: int) -> None:
+        with turns.take():
+            order.append(number)
+            assert go.wait(20)
+
+    with ThreadPoolExecutor(8) as clients:
+        first = clients.submit(take, 0)
+        wait_until(lambda: order == [0], "the first to have its turn")
+        for number in range(1, 8):
+            clients.submit(take, number)
+            wait_until(lambda: len(turns._waiting) == number, "the next to wait")  # noqa: B023
+        assert order == [0]
+        go.set()
+        first.result(20)
+    assert order == list(range(8))
+
+
+def test_one_that_fails_ends_its_turn() -> None:
+    turns = Turns()
+    for _ in range(3):
+        with pytest.raises(ValueError, match="broken"), turns.take():
+            raise ValueError("broken")
+    with turns.take():
+        pass
+
+
+def test_no_two_have_a_turn_at_once() -> None:
+    turns, start, inside, most = Turns(), Barrier(8), set[int](), [0]
+
+    def ask(client: int) -> None:
+        start.wait(20)
+        for _ in range(200):
+            with turns.take():
+                inside.add(client)
+                most[0] = max(most[0], len(inside))
+                inside.remove(client)
+
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(ask, range(8)))
+    assert most == [1]
