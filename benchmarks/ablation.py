@@ -181,7 +181,7 @@ VARIANTS = {
         {"learning_rate": 1e-3}, lambda recipe: AdamW(recipe.learning_rate, 0.1)
     ),
     "constant learning rate": Variant({"schedule": "constant"}),
-    "warm-up of 5 %": Variant({"warmup": 0.05}),
+    "no warm-up": Variant({"warmup": 0.0}),
     "half the learning rate": Variant({"learning_rate": RECIPES[DEFAULT_RECIPE].learning_rate / 2}),
     "twice the learning rate": Variant(
         {"learning_rate": RECIPES[DEFAULT_RECIPE].learning_rate * 2}
