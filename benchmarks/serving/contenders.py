@@ -45,7 +45,12 @@ def contenders(folder: Path) -> dict[str, Contender]:
     Args:
         folder: What a server writes goes there.
     """
-    ours = {"PORT": "{port}", "WEB_CONCURRENCY": str(WORKERS), "MODEL_DIR": str(ROOT / "models")}
+    ours = {
+        "PORT": "{port}",
+        "WEB_CONCURRENCY": str(WORKERS),
+        "MODEL_DIR": str(ROOT / "models"),
+        "LOG_LEVEL": "warning",  # like all of them, no line a request
+    }
     return {
         OURS: Contender(
             path="/predict",
