@@ -52,14 +52,15 @@ class Core:
                 what `decode` raises.
         """
         body = read_body()
-        with self._admission.admit(len(body)), self._turns.take():
+        with self._admission.admit(len(body)):
             started = perf_counter()
-            images = decode(body)
+            images = decode(body)  # may wait for a thread that decodes a large image
             decoded = perf_counter()
-            probabilities = model.predict(images)
-            predicted = perf_counter()
-            answer = encode(probabilities)
-            encoded = perf_counter()
+            with self._turns.take():
+                probabilities = model.predict(images)
+                predicted = perf_counter()
+                answer = encode(probabilities)
+                encoded = perf_counter()
         observation().inference = Inference(
             model.name,
             model.version,
