@@ -361,3 +361,39 @@ def test_a_state_dict_with_a_fault_is_an_error_and_loads_nothing(
         model.load_state_dict(state)
     for own, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[own])
+
+
+@both_losses
+def test_attributions_are_the_pixels_times_the_gradient(loss: type[ClassificationLoss]) -> None:
+    model = small_model(loss, np.float64)
+    images, labels = random_images(4).reshape(4, 12).astype(np.float64), np.array([0, 2, 1, 2])
+
+    def contrast(x: Array) -> Array:
+        logits = x.T
+        for layer in model.layers:
+            if layer is not model.softmax:
+                logits = layer.apply(logits)
+        difference: Array = logits[labels, np.arange(4)] - logits.mean(axis=0)
+        return difference
+
+    step = 1e-6
+    expected = np.empty_like(images)
+    for pixel in range(12):
+        nudge = np.zeros(12)
+        nudge[pixel] = step
+        slope = (contrast(images + nudge) - contrast(images - nudge)) / (2 * step)
+        expected[:, pixel] = images[:, pixel] * slope
+    np.testing.assert_allclose(model.attribute(images, labels), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_attributions_leave_no_trace(rng: np.random.Generator) -> None:
+    model = FCModel((3, 4), (5, 4), 3, rng=rng, needs_input_grad=False)
+    model.loss(model.forward(random_images()), np.arange(6) % 3)
+    before = recorded_state(model)
+    assert model.attribute(random_images(2), np.array([1, 0])).dtype == np.float32
+    assert all(now is then for now, then in zip(recorded_state(model), before, strict=True))
+
+
+def test_a_label_that_is_no_class_has_no_attributions() -> None:
+    with pytest.raises(ValueError, match=r"expected labels in 0\.\.2, got 3"):
+        small_model().attribute(random_images(1), np.array([3]))
