@@ -22,12 +22,15 @@ class ServedModel:
         images: Reads images of this model's shape.
         predict: Maps images, float32 `(batch, pixels)` in [0, 1], to probabilities, float32
             `(batch, classes)`.
+        attribute: Maps such images and a label each, `(batch,)`, to how much each pixel speaks for
+            that label, float32 `(batch, pixels)`.
     """
 
     manifest: Manifest
     labels: Sequence[int | str]
     images: ImageReader
     predict: Callable[[Array], Array]
+    attribute: Callable[[Array, Array], Array]
 
     @property
     def name(self) -> str:
@@ -64,6 +67,7 @@ def load_model(repository: ModelRepository, name: str, version: int, max_batch: 
         labels=class_labels(manifest.labels),
         images=ImageReader(manifest.input_shape, max_batch),
         predict=lambda images: network.predict(images).T,
+        attribute=network.attribute,
     )
 
 

@@ -113,6 +113,10 @@ def prediction_schema(subject: Subject) -> Json:
             "confidence": PROBABILITY,
             "probabilities": probabilities_schema(subject),
             "top_k": array(likely, 1, len(subject.labels)),
+            "pixels": array(
+                {"type": "integer", "minimum": 0, "maximum": MAX_PIXEL}, subject.image_size
+            ),
+            "attributions": array({"type": "number"}, subject.image_size),
         },
-        optional=["top_k"],
+        optional=["top_k", "pixels", "attributions"],
     )

@@ -32,7 +32,10 @@ light on dark or dark on light: the ink is found and brought to the form that th
 trained on. `multipart/form-data` has one or more of them, under any names, each with a filename.
 
 With `top_k`, each prediction also lists so many of the likeliest labels: a member of the JSON, a \
-field of the form, or in the query; in one of these places."""
+field of the form, or in the query; in one of these places. With `include` in the query, each \
+also tells the `pixels` that the network saw, from 0 to 255, or the `attributions`, how much each \
+pixel speaks for the label (above 0) or against it: the pixel times the gradient of the label's \
+logit less the mean of all logits."""
 
 _SUMMARIES = {"image": "From 0 to 255, nested.", "unit": "From 0 to 1, flat."}
 
@@ -93,6 +96,19 @@ def _parameters(subject: Subject) -> list[Json]:
             "description": "Of bytes and arrays: what no ink and full ink are, `0,255` unless it "
             "is said to be `0,1`.",
             "schema": {"enum": [f"0,{MAX_PIXEL}", "0,1"]},
+        },
+        {
+            "name": "include",
+            "in": "query",
+            "description": "What else to tell of each image.",
+            "schema": {
+                "enum": [
+                    "pixels",
+                    "attributions",
+                    "pixels,attributions",
+                    "attributions,pixels",
+                ]
+            },
         },
     ]
 

@@ -1,8 +1,9 @@
 """The service's own protocol: `POST /predict`, with images as JSON, arrays of bytes or files."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from service.raw_arrays import read_npy, read_raw
 from service.serving import ServedModel
 
 _MEMBERS = ("pixels", "range", "top_k")
-_PARAMETERS = ("range", "top_k")
+_PARAMETERS = ("range", "top_k", "include")
+_INCLUDED = ("pixels", "attributions")
 _WHITES = {"0,255": MAX_PIXEL, "0,1": 1}
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -35,10 +37,13 @@ class Options:
     Attributes:
         white: What full ink is, 255 or 1; 255 when None.
         top_k: How many of the likeliest labels a prediction lists; none when None.
+        include: What else a prediction tells: the "pixels" that the network saw, the "attributions"
+            of its label to them.
     """
 
     white: int | None = None
     top_k: int | None = None
+    include: Collection[str] = ()
 
 
 def create_predict_routes(core: Core) -> Blueprint:
@@ -58,11 +63,18 @@ def create_predict_routes(core: Core) -> Blueprint:
                 + (f"got {got[:100]}" if got else "got no Content-Type"),
             )
         options = _read_query(model)
-        answer = core.answer(
-            model,
-            lambda body: decode(model, body, options),
-            lambda probabilities: encode_predictions(model, probabilities, options.top_k),
-        )
+        images: Array
+
+        def decode_images(body: bytes) -> Array:
+            nonlocal images
+            images = decode(model, body, options)
+            return images
+
+        def encode(probabilities: Array) -> bytes:
+            details = _details(model, images, probabilities, options.include)
+            return encode_predictions(model, probabilities, options.top_k, details)
+
+        answer = core.answer(model, decode_images, encode)
         return Response(answer, mimetype="application/json")
 
     return routes
@@ -131,13 +143,19 @@ def decode_files(model: ServedModel, files: list[bytes], options: Options) -> Ar
     return scale_pixels(read_image_files(files, shape).reshape(len(files), -1))
 
 
-def encode_predictions(model: ServedModel, probabilities: Array, top_k: int | None = None) -> bytes:
+def encode_predictions(
+    model: ServedModel,
+    probabilities: Array,
+    top_k: int | None = None,
+    details: Mapping[str, Array] = MappingProxyType({}),
+) -> bytes:
     """Write the answer to a request.
 
     Args:
         model: The one that gave the answer.
         probabilities: float32 `(batch, classes)`.
         top_k: How many of the likeliest labels to list; none when None.
+        details: What else to tell, by name; `(batch, ...)`.
 
     Returns:
         JSON; a number has the fewest digits that give the same float32 again.
@@ -154,10 +172,25 @@ def encode_predictions(model: ServedModel, probabilities: Array, top_k: int | No
             prediction["top_k"] = [
                 {"label": labels[index], "probability": row[index]} for index in classes
             ]
+    for name, values in details.items():
+        for prediction, value in zip(predictions, np.ascontiguousarray(values), strict=True):
+            prediction[name] = value
     return orjson.dumps(
         {"model": model.name, "version": model.version, "predictions": predictions},
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
+
+
+def _details(
+    model: ServedModel, images: Array, probabilities: Array, names: Collection[str]
+) -> dict[str, Array]:
+    """Give what a request asks to be told of its images, float32 `(batch, pixels)` in [0, 1]."""
+    details: dict[str, Array] = {}
+    if "pixels" in names:
+        details["pixels"] = np.rint(images * MAX_PIXEL).astype(np.uint8)
+    if "attributions" in names:
+        details["attributions"] = model.attribute(images, probabilities.argmax(axis=1))
+    return details
 
 
 def _decode_json(model: ServedModel, body: bytes, options: Options) -> Array:
@@ -208,11 +241,14 @@ def _read_query(model: ServedModel) -> Options:
     for name, value in request.args.items(multi=True):
         if name not in _PARAMETERS:
             raise RequestError(
-                422, f"expected no query but {' and '.join(_PARAMETERS)}, got {quoted(name)}"
+                422, f"expected no query but {', '.join(_PARAMETERS)}, got {quoted(name)}"
             )
         if name == "top_k":
             _check_once(name, options.top_k)
             options.top_k = _top_k_of(value, len(model.labels))
+        elif name == "include":
+            _check_once(name, options.include or None)
+            options.include = _include(value)
         else:
             _check_once(name, options.white)
             options.white = _WHITES.get(value)
@@ -223,7 +259,18 @@ def _read_query(model: ServedModel) -> Options:
     return options
 
 
-def _check_once(name: str, before: int | None) -> None:
+def _include(value: str) -> Collection[str]:
+    names = value.split(",")
+    if not set(names) <= set(_INCLUDED) or len(set(names)) < len(names):
+        raise RequestError(
+            422,
+            f"expected include={' or include='.join(_INCLUDED)}, or both with a comma between "
+            f"them, got {quoted(value)}",
+        )
+    return names
+
+
+def _check_once(name: str, before: object) -> None:
     if before is not None:
         raise RequestError(422, f"expected {name} once, got it twice")
 

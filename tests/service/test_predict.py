@@ -156,7 +156,11 @@ def test_another_top_k_is_refused(client: FlaskClient, top_k: Any) -> None:
         ("?range=0,1&range=0,1", "expected range once, got it twice"),
         ("?range=0,2", 'expected range=0,255 or range=0,1, got "0,2"'),
         ("?range=", 'got ""'),
-        ("?topk=3", 'expected no query but range and top_k, got "topk"'),
+        ("?include=", "expected include=pixels or include=attributions, or both with a comma"),
+        ("?include=pixels,pixels", 'got "pixels,pixels"'),
+        ("?include=logits", 'got "logits"'),
+        ("?include=pixels&include=pixels", "expected include once, got it twice"),
+        ("?topk=3", 'expected no query but range, top_k, include, got "topk"'),
     ],
 )
 @pytest.mark.parametrize("content_type", ["application/octet-stream", "application/json"])
@@ -164,6 +168,39 @@ def test_another_query_is_refused(
     client: FlaskClient, query: str, words: str, content_type: str
 ) -> None:
     check_refused(post(client, LEVELS.tobytes(), content_type, query), 422, words)
+
+
+@pytest.mark.parametrize("content_type", [*FILES, "multipart/form-data"])
+def test_the_image_that_the_network_sees_is_told(client: FlaskClient, content_type: str) -> None:
+    if content_type in FILES:
+        file = FILES[content_type]
+        response = post(client, file, content_type, "?include=pixels")
+    else:
+        file = FILES["image/png"]
+        response = post_form(client, "?include=pixels", file=(BytesIO(file), "x"))
+    (prediction,) = response.get_json()["predictions"]
+    seen = read_image_files([file], (28, 28))
+    assert prediction["pixels"] == seen.ravel().tolist()
+    again = post(client, seen.tobytes(), "application/octet-stream")
+    np.testing.assert_allclose(probabilities_of(again), [prediction["probabilities"]], atol=1e-6)
+
+
+def test_what_speaks_for_the_label_is_told(client: FlaskClient, published: PublishedModel) -> None:
+    query = "?include=attributions,pixels&top_k=1"
+    response = post(client, LEVELS.tobytes(), "application/octet-stream", query)
+    predictions = response.get_json()["predictions"]
+    assert [p["pixels"] for p in predictions] == LEVELS.reshape(3, 784).tolist()
+    assert [p["top_k"][0]["label"] for p in predictions] == [p["label"] for p in predictions]
+    labels = np.array([p["label"] for p in predictions])
+    expected = published.model.attribute(scale_pixels(LEVELS), labels)
+    told = np.array([p["attributions"] for p in predictions], np.float32)
+    np.testing.assert_allclose(told, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_more_is_told_than_asked_for(client: FlaskClient) -> None:
+    response = post(client, LEVELS.tobytes(), "application/octet-stream")
+    for prediction in response.get_json()["predictions"]:
+        assert set(prediction) == {"label", "confidence", "probabilities"}
 
 
 def test_nothing_is_asked_for_twice(client: FlaskClient) -> None:
