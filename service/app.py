@@ -12,6 +12,7 @@ from service.memory import tune_memory
 from service.metrics import Metrics
 from service.models import Models
 from service.observation import Observer
+from service.page import create_page_routes
 from service.protocols import PROTOCOLS
 from service.routes import create_routes
 from service.settings import Settings
@@ -36,6 +37,7 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     core = Core(models, admission)
     app.register_blueprint(create_routes(models, metrics))
     app.register_blueprint(create_documentation_routes(models, settings))
+    app.register_blueprint(create_page_routes(models))
     for create_protocol_routes in PROTOCOLS:
         app.register_blueprint(create_protocol_routes(core))
     register_error_handlers(app)

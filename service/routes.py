@@ -21,7 +21,6 @@ def create_routes(models: Models, metrics: Metrics) -> Blueprint:
         model = models.get()
         return _json({"status": "ready", "model": model.name, "version": model.version})
 
-    @routes.get("/")  # KServe's client asks here
     @routes.get("/health/live")
     def live() -> Response:
         """Tell that the process runs."""

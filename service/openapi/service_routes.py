@@ -29,7 +29,8 @@ def service_paths(subject: Subject) -> Json:
                 "Answers 200 as long as the process runs, whether or not there is a model.",
             )
         },
-        "/": {"get": _liveness("getRoot", "Liveness, at the root", "The same as `/health/live`.")},
+        "/": {"get": _root()},
+        "/page/{filename}": {"get": _page_file()},
         "/models": {"get": _models(subject)},
         "/metrics": {"get": _metrics()},
         "/openapi.json": {"get": _document()},
@@ -56,6 +57,39 @@ def _liveness(name: str, summary: str, description: str) -> Json:
     schema = closed({"status": {"const": "alive"}})
     alive = answers("The process runs.", schema, {"status": "alive"})
     return operation(name, summary, description, alive)
+
+
+def _root() -> Json:
+    doors: Json = {"type": "array", "items": {"type": "string"}}
+    schema = closed({"status": {"const": "alive"}, "doors": doors})
+    example = {"status": "alive", "doors": ["GET /docs", "POST /predict"]}
+    alive = answers("The page, or that the process runs and where to ask.", schema, example)
+    alive["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
+    return operation(
+        "getRoot",
+        "A page to draw on, or liveness",
+        "Where `Accept` prefers `text/html`, a page to draw digits on. Otherwise the same as "
+        "`/health/live`, and all routes.",
+        alive,
+    )
+
+
+def _page_file() -> Json:
+    parameter = {
+        "name": "filename",
+        "in": "path",
+        "required": True,
+        "description": "A file that the page asks for.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "draw.js",
+    }
+    return operation(
+        "getPageFile",
+        "What the page to draw on consists of",
+        "Its style, its scripts, its pictures.",
+        answers_with("The file.", {"*/*": {}}) | errors("Problem", 404),
+        parameters=[parameter],
+    )
 
 
 def _models(subject: Subject) -> Json:

@@ -1,0 +1,111 @@
+// What the service answers, shown.
+
+const SURE = 0.6;
+const FOR = [214, 96, 32];
+const AGAINST = [58, 124, 204];
+
+const percent = new Intl.NumberFormat("en", {
+  style: "percent",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
+
+export class Answer {
+  #prediction = null;
+  #explains = false;
+  #part = (id) => document.getElementById(id);
+
+  // An answer of POST /predict?include=pixels,attributions, which took so many milliseconds.
+  show(answer, milliseconds) {
+    const [prediction] = answer.predictions;
+    this.#prediction = prediction;
+    this.#fail("");
+    this.#part("facts").textContent =
+      `${answer.model}, version ${answer.version}, ${milliseconds.toFixed(0)} ms`;
+    if (prediction.pixels.every((level) => level === 0)) {
+      this.#say("", "No ink to be found: draw a digit.", false);
+      this.#fill(prediction.probabilities.map(() => 0));
+    } else {
+      this.#read(prediction);
+    }
+    this.#paint();
+  }
+
+  fail(message) {
+    this.#forget("No answer.");
+    this.#fail(message);
+  }
+
+  clear() {
+    this.#forget("Nothing drawn yet.");
+    this.#fail("");
+  }
+
+  set explains(explains) {
+    this.#explains = explains;
+    this.#paint();
+  }
+
+  #read({ label, confidence, probabilities }) {
+    const names = [...this.#part("bars").children].map((row) => row.firstChild.textContent);
+    const order = probabilities.map((_, index) => index);
+    order.sort((a, b) => probabilities[b] - probabilities[a]);
+    if (confidence >= SURE) {
+      this.#say(label, `This is a ${label}: ${percent.format(confidence)}.`, true);
+    } else {
+      const second = names[order[1]];
+      this.#say("?", `Not sure. A ${label}, perhaps (${percent.format(confidence)}), or a ${second}.`, false);
+    }
+    this.#fill(probabilities, order[0]);
+  }
+
+  #forget(words) {
+    this.#prediction = null;
+    this.#say("", words, false);
+    this.#fill([]);
+    this.#part("facts").textContent = "";
+    this.#paint();
+  }
+
+  #fail(message) {
+    this.#part("error").textContent = message;
+    this.#part("error").hidden = message === "";
+  }
+
+  #say(label, words, sure) {
+    this.#part("label").textContent = label;
+    this.#part("verdict").textContent = words;
+    this.#part("answer").classList.toggle("unsure", !sure);
+  }
+
+  #fill(probabilities, first = null) {
+    [...this.#part("bars").children].forEach((row, index) => {
+      const share = probabilities[index] ?? 0;
+      row.classList.toggle("first", index === first);
+      row.querySelector(".bar").style.width = `${100 * share}%`;
+      row.querySelector(".share").textContent =
+        index in probabilities ? percent.format(share) : "";
+    });
+  }
+
+  #paint() {
+    const canvas = this.#part("seen");
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(canvas.width, canvas.height);
+    const levels = this.#prediction?.pixels ?? [];
+    const weights = this.#explains ? (this.#prediction?.attributions ?? []) : [];
+    const most = Math.max(...weights.map(Math.abs), 1e-9);
+    for (let pixel = 0; pixel < canvas.width * canvas.height; pixel += 1) {
+      const level = levels[pixel] ?? 0;
+      const weight = weights[pixel] ?? 0;
+      const share = Math.sqrt(Math.abs(weight) / most);
+      const colour = weight > 0 ? FOR : AGAINST;
+      const grey = this.#explains ? level / 3 : level;
+      for (let channel = 0; channel < 3; channel += 1) {
+        image.data[4 * pixel + channel] = grey + share * (colour[channel] - grey);
+      }
+      image.data[4 * pixel + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  }
+}
