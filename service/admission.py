@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from werkzeug.wsgi import ClosingIterator
+
 from service.bodies import discard_body
 from service.error_answers import write_error
 from service.errors import RequestError
 from service.observation import OBSERVATION
+from service.turns import Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -75,11 +78,13 @@ class Doorkeeper:
     Args:
         application: What answers; it has the last word, once it has read the body.
         admission: Knows what there is to do.
+        turns: Where a client that was refused stands back, for it may ask again at once.
     """
 
-    def __init__(self, application: WSGIApplication, admission: Admission) -> None:
+    def __init__(self, application: WSGIApplication, admission: Admission, turns: Turns) -> None:
         self._application = application
         self._admission = admission
+        self._turns = turns
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as PEP 3333 has it."""
@@ -88,7 +93,9 @@ class Doorkeeper:
             try:
                 self._admission.check(int(length) if length.isdecimal() else 0)
             except RequestError as error:
-                return _refuse(error, environ, start_response)
+                self._turns.look()
+                answer = _refuse(error, environ, start_response)
+                return ClosingIterator(answer, self._turns.stand_back)
         return self._application(environ, start_response)
 
 

@@ -16,6 +16,7 @@ from service.page import create_page_routes
 from service.protocols import PROTOCOLS
 from service.routes import create_routes
 from service.settings import Settings
+from service.turns import Turns
 
 
 def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
@@ -34,13 +35,14 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
         if settings.reload_seconds:
             models.watch(settings.reload_seconds)
     admission = Admission(settings.max_in_flight)
-    core = Core(models, admission)
+    turns = Turns()
+    core = Core(models, admission, turns)
     app.register_blueprint(create_routes(models, metrics))
     app.register_blueprint(create_documentation_routes(models, settings))
     app.register_blueprint(create_page_routes(models))
     for create_protocol_routes in PROTOCOLS:
         app.register_blueprint(create_protocol_routes(core))
     register_error_handlers(app)
-    served = Observer(Doorkeeper(app.wsgi_app, admission), metrics)
+    served = Observer(Doorkeeper(app.wsgi_app, admission, turns), metrics)
     app.wsgi_app = served  # type: ignore[method-assign]
     return app

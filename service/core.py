@@ -21,15 +21,16 @@ class Core:
     Args:
         models: Those that are served.
         admission: Refuses requests when there is too much to do.
+        turns: Gives them their turn to compute.
 
     Attributes:
         models: Those that are served.
     """
 
-    def __init__(self, models: Models, admission: Admission) -> None:
+    def __init__(self, models: Models, admission: Admission, turns: Turns) -> None:
         self.models = models
         self._admission = admission
-        self._turns = Turns()
+        self._turns = turns
 
     def answer(
         self,

@@ -1,10 +1,15 @@
 """`GET /`: for a browser the page to draw on, for other clients a sign of life."""
 
+from pathlib import Path
+
 import orjson
 from flask import Blueprint, Response, current_app, render_template, request
 
+from service.errors import RequestError
 from service.models import Models
 
+_FOLDER = Path(__file__).with_name("page")
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
 _HTML = "text/html"
 _POLICY = {
     "Content-Security-Policy": (
@@ -22,7 +27,8 @@ def create_page_routes(models: Models) -> Blueprint:
     Args:
         models: The page shows the labels of the one that answers by default.
     """
-    routes = Blueprint("page", __name__, static_folder="page", static_url_path="/page")
+    routes = Blueprint("page", __name__)
+    files = {path.name: path.read_bytes() for path in _FOLDER.iterdir()}
 
     @routes.get("/")
     def root() -> Response:
@@ -39,6 +45,19 @@ def create_page_routes(models: Models) -> Blueprint:
             )
             response = Response(page, headers=_POLICY, mimetype=_HTML)
         response.vary.add("Accept")
+        return response
+
+    @routes.get("/page/<filename>")
+    def file(filename: str) -> Response:
+        """Give a file that the page asks for."""
+        if filename not in files:
+            raise RequestError(
+                404, f"expected a file of the page ({', '.join(files)}), got {filename:.100}"
+            )
+        response = Response(files[filename], mimetype=_TYPES[Path(filename).suffix])
+        response.cache_control.no_cache = True
+        response.add_etag()
+        response.make_conditional(request)
         return response
 
     return routes

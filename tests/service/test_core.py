@@ -13,6 +13,7 @@ from service.metrics import Metrics
 from service.models import Models
 from service.observation import OBSERVATION, Observation
 from service.settings import Settings
+from service.turns import Turns
 
 IMAGE = np.zeros((1, 784), np.float32)
 
@@ -22,7 +23,7 @@ def test_a_request_that_decodes_for_long_keeps_none_from_its_turn(
 ) -> None:
     models = Models(Settings(model_dir=str(tmp_path)), Metrics())
     models.refresh()
-    core, began, go = Core(models, Admission(8)), Event(), Event()
+    core, began, go = Core(models, Admission(8), Turns()), Event(), Event()
 
     def decode_for_long(_: bytes) -> Array:
         began.set()

@@ -19,7 +19,12 @@ from service.settings import Settings
 from tests.service.conftest import make_app, publish
 from tests.service.server import ROOT
 
-EXAMPLE_PATH = {"name": "mnist", "version": "1", "file": "predict.image.json"}
+EXAMPLE_PATH = {
+    "name": "mnist",
+    "version": "1",
+    "file": "predict.image.json",
+    "filename": "draw.js",
+}
 SUBJECT = Subject(
     model="mnist",
     version=1,

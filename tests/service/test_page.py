@@ -1,0 +1,85 @@
+"""`GET /`: who gets the page, and what it consists of."""
+
+import re
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.settings import Settings
+from tests.service.conftest import make_app, publish
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def files_of(html: str) -> list[str]:
+    return re.findall(r'(?:src|href)="(/page/[^"]+)"', html)
+
+
+def test_a_browser_gets_the_page(client: FlaskClient) -> None:
+    response = client.get("/", headers=BROWSER)
+    assert response.content_type == "text/html; charset=utf-8"
+    assert "Accept" in response.vary
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "Set-Cookie" not in response.headers
+    assert 'width="28" height="28"' in response.text
+    assert len(re.findall(r"<li>", response.text)) == 10
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html;q=0.5, */*", None])
+def test_others_get_a_sign_of_life_and_the_doors(client: FlaskClient, accept: str | None) -> None:
+    response = client.get("/", headers={"Accept": accept} if accept else {})
+    assert response.content_type == "application/json"
+    assert "Accept" in response.vary
+    document = response.get_json()
+    assert document["status"] == "alive"
+    assert {"POST /predict", "GET /docs", "POST /v2/models/<name>/infer"} <= set(document["doors"])
+
+
+def test_nothing_comes_from_elsewhere_and_all_is_small(client: FlaskClient) -> None:
+    html = client.get("/", headers=BROWSER).text
+    assert not re.findall(r'(?:src|href)="(?!/)[^"]*"', html)
+    assert not re.findall(r"\son\w+=|\sstyle=|<style|<script(?! type=\"module\" src=)", html)
+    size, wanted, seen = len(html.encode()), files_of(html), set[str]()
+    while wanted:
+        path = wanted.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        response = client.get(path)
+        assert response.status_code == 200, path
+        size += len(response.data)
+        if path.endswith((".js", ".css")):
+            assert not re.findall(r"https?://(?!\$\{)", response.text), path
+            wanted += [f"/page/{name}" for name in re.findall(r'from "\./(.+?)"', response.text)]
+            wanted += re.findall(r'"(/page/[^"]+)"', response.text)
+    assert {Path(path).suffix for path in seen} == {".css", ".js", ".png"}
+    assert size < 100_000
+
+
+def test_a_file_that_is_there_already_is_not_sent_again(client: FlaskClient) -> None:
+    first = client.get("/page/draw.js")
+    again = client.get("/page/draw.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert (first.status_code, again.status_code, again.data) == (200, 304, b"")
+    assert first.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2fapp.py", "draw.html"])
+def test_no_other_file_is_given(client: FlaskClient, name: str) -> None:
+    assert client.get(f"/page/{name}").status_code == 404
+
+
+def test_the_page_is_there_without_a_model(tmp_path: Path) -> None:
+    client = make_app(Settings(model_dir=str(tmp_path))).test_client()
+    response = client.get("/", headers=BROWSER)
+    assert response.status_code == 200
+    assert "<li>" not in response.text
+
+
+def test_the_page_shows_the_labels_and_the_shape_of_its_model(tmp_path: Path) -> None:
+    publish(tmp_path, (8, 6), labels=["<shirt>", "shoe"])
+    html = make_app(Settings(model_dir=str(tmp_path))).test_client().get("/", headers=BROWSER).text
+    assert "&lt;shirt&gt;" in html
+    assert 'width="6" height="8"' in html
