@@ -10,6 +10,10 @@ const percent = new Intl.NumberFormat("en", {
   maximumFractionDigits: 1,
 });
 
+function share(probability) {
+  return probability > 0.999 ? "> 99.9%" : percent.format(probability);
+}
+
 export class Answer {
   #prediction = null;
   #explains = false;
@@ -43,6 +47,8 @@ export class Answer {
 
   set explains(explains) {
     this.#explains = explains;
+    this.#part("plain").hidden = explains;
+    this.#part("explained").hidden = !explains;
     this.#paint();
   }
 
@@ -51,10 +57,12 @@ export class Answer {
     const order = probabilities.map((_, index) => index);
     order.sort((a, b) => probabilities[b] - probabilities[a]);
     if (confidence >= SURE) {
-      this.#say(label, `This is a ${label}: ${percent.format(confidence)}.`, true);
+      this.#say(label, `Read as ${label}, ${share(confidence)} sure.`, true);
     } else {
-      const second = names[order[1]];
-      this.#say("?", `Not sure. A ${label}, perhaps (${percent.format(confidence)}), or a ${second}.`, false);
+      const guesses = order.slice(0, 2).map(
+        (index) => `${names[index]} (${share(probabilities[index])})`,
+      );
+      this.#say("?", `Not sure: ${guesses.join(" or ")}.`, false);
     }
     this.#fill(probabilities, order[0]);
   }
@@ -80,17 +88,16 @@ export class Answer {
 
   #fill(probabilities, first = null) {
     [...this.#part("bars").children].forEach((row, index) => {
-      const share = probabilities[index] ?? 0;
+      const probability = probabilities[index];
       row.classList.toggle("first", index === first);
-      row.querySelector(".bar").style.width = `${100 * share}%`;
-      row.querySelector(".share").textContent =
-        index in probabilities ? percent.format(share) : "";
+      row.querySelector(".bar").style.width = `${100 * (probability ?? 0)}%`;
+      row.querySelector(".share").textContent = probability === undefined ? "" : share(probability);
     });
   }
 
   #paint() {
     const canvas = this.#part("seen");
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     const image = context.createImageData(canvas.width, canvas.height);
     const levels = this.#prediction?.pixels ?? [];
     const weights = this.#explains ? (this.#prediction?.attributions ?? []) : [];
@@ -98,11 +105,11 @@ export class Answer {
     for (let pixel = 0; pixel < canvas.width * canvas.height; pixel += 1) {
       const level = levels[pixel] ?? 0;
       const weight = weights[pixel] ?? 0;
-      const share = Math.sqrt(Math.abs(weight) / most);
+      const part = Math.sqrt(Math.abs(weight) / most);
       const colour = weight > 0 ? FOR : AGAINST;
       const grey = this.#explains ? level / 3 : level;
       for (let channel = 0; channel < 3; channel += 1) {
-        image.data[4 * pixel + channel] = grey + share * (colour[channel] - grey);
+        image.data[4 * pixel + channel] = grey + part * (colour[channel] - grey);
       }
       image.data[4 * pixel + 3] = 255;
     }

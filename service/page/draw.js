@@ -31,11 +31,13 @@ async function ask() {
     return;
   }
   asking = true;
+  part("answer").ariaBusy = true;
   do {
     askAgain = false;
     await askOnce();
   } while (askAgain);
   asking = false;
+  part("answer").ariaBusy = false;
 }
 
 async function askOnce() {

@@ -1,9 +1,9 @@
 // The sheet of paper: strokes, a picture below them, undo.
 
 const PAPER = "#fff";
-const INK = "#16130f";
+const INK = "#000";
 // Of a digit that fills most of the sheet it makes strokes as wide as MNIST's.
-const BRUSH_SHARE = 1 / 13;
+const BRUSH_SHARE = 1 / 16;
 
 export class Sheet extends EventTarget {
   #canvas;

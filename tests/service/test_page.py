@@ -3,11 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
 from service.settings import Settings
 from tests.service.conftest import make_app, publish
+from tests.service.server import ROOT
+from trainer.synthetic import generate_digits
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -83,3 +87,10 @@ def test_the_page_shows_the_labels_and_the_shape_of_its_model(tmp_path: Path) ->
     html = make_app(Settings(model_dir=str(tmp_path))).test_client().get("/", headers=BROWSER).text
     assert "&lt;shirt&gt;" in html
     assert 'width="6" height="8"' in html
+
+
+def test_the_samples_are_synthetic_digits_four_of_each() -> None:
+    images, labels = generate_digits(400, seed=7)
+    columns = [np.concatenate(images[labels == digit][:4]) for digit in range(10)]
+    sprite = np.asarray(Image.open(ROOT / "service" / "page" / "samples.png"))
+    np.testing.assert_array_equal(sprite, 255 - np.concatenate(columns, axis=1))

@@ -1,0 +1,71 @@
+"""Digits as a person would draw them with a mouse: polylines, varied as hands vary."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+# Strokes of (x, y), in shares of the sheet's side.
+Strokes: TypeAlias = Sequence[Sequence[tuple[float, float]]]
+
+_SHEET = 360
+_BRUSH_SHARE = 1 / 16  # as in sheet.js
+
+# Corners in percent of the digit's box, as one would click through them.
+_POLYLINES = {
+    0: ["50,0 25,8 10,30 8,60 18,88 45,100 72,92 90,65 90,35 75,8 50,0"],
+    1: ["35,20 55,0 55,100"],
+    2: ["12,25 25,6 50,0 75,8 85,28 72,50 40,75 10,100 90,100"],
+    3: ["12,12 40,0 72,6 80,25 65,42 40,48 68,54 85,72 72,92 42,100 10,90"],
+    4: ["60,0 8,65 92,65", "68,30 68,100"],
+    5: ["85,0 22,0 16,45 45,38 75,45 88,68 74,92 42,100 10,90"],
+    6: ["72,0 42,15 20,45 12,72 25,95 52,100 78,90 82,68 62,54 35,58 15,75"],
+    7: ["8,0 92,0 60,45 38,100"],
+    8: ["50,46 22,30 24,8 50,0 76,8 78,30 50,46 18,66 16,90 50,100 84,90 82,66 50,46"],
+    9: ["85,30 70,50 40,52 18,36 22,12 48,0 75,6 85,30 82,60 70,100"],
+}
+
+
+def digit(
+    label: int,
+    rng: np.random.Generator | None = None,
+) -> Strokes:
+    """Draw a digit: upright in the middle of the sheet, or as the generator would have it.
+
+    Then its height is 20 to 90 % of the sheet, its slant up to 17 degrees to the left and 24 to
+    the right, it stands anywhere, is wider or narrower by a quarter, and every corner is off by
+    some 2 % of its height.
+    """
+    high, wide, slant, left, top, wobble = 0.7, 0.5, 0.0, 0.25, 0.15, 0.0
+    if rng:
+        high = rng.uniform(0.2, 0.9)
+        wide = high * 0.7 * rng.uniform(0.75, 1.25)
+        slant = rng.uniform(-0.3, 0.45)
+        lean = abs(slant) * high
+        left = rng.uniform(0.04, max(0.05, 0.96 - wide - lean)) + max(0.0, -slant) * high
+        top = rng.uniform(0.04, max(0.05, 0.96 - high))
+        wobble = 0.02
+    strokes = []
+    for line in _POLYLINES[label]:
+        points = np.array([corner.split(",") for corner in line.split()], float) / 100
+        if rng:
+            points += rng.normal(0, wobble, points.shape)
+        x = left + wide * points[:, 0] + slant * high * (1 - points[:, 1])
+        y = top + high * points[:, 1]
+        strokes.append(list(zip(x.tolist(), y.tolist(), strict=True)))
+    return strokes
+
+
+def picture(strokes: Strokes, thickness: float = 1.0) -> Image.Image:
+    """Draw strokes as the page's sheet does, with a brush so many times as thick as its own."""
+    scale = 4  # for smooth edges
+    sheet = Image.new("L", (scale * _SHEET, scale * _SHEET), 255)
+    draw = ImageDraw.Draw(sheet)
+    radius = thickness * scale * _SHEET * _BRUSH_SHARE / 2
+    for stroke in strokes:
+        points = [(scale * _SHEET * x, scale * _SHEET * y) for x, y in stroke]
+        draw.line(points, 0, round(2 * radius), joint="curve")
+        for x, y in points:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), 0)
+    return sheet.resize((_SHEET, _SHEET), Image.Resampling.BOX)

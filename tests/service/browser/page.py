@@ -1,0 +1,75 @@
+"""The page as a person meets it."""
+
+from typing import Any
+
+from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.service.browser.drawings import Strokes
+
+_PATIENCE_SECONDS = 10
+
+
+class Page:
+    """The page, and what a person does with it and sees on it."""
+
+    def __init__(self, browser: WebDriver, url: str) -> None:
+        self.browser = browser
+        self.url = url
+        browser.get(url)
+
+    def part(self, name: str) -> WebElement:
+        return self.browser.find_element(By.ID, name)
+
+    def text(self, name: str) -> str:
+        return self.part(name).text
+
+    def wait_for(self, condition: str) -> None:
+        """Wait until a condition in JavaScript holds."""
+        WebDriverWait(self.browser, _PATIENCE_SECONDS, 0.02).until(
+            lambda browser: browser.execute_script(f"return {condition}"), condition
+        )
+
+    def draw(self, strokes: Strokes) -> None:
+        sheet = self.part("drawing")
+        side = sheet.size["width"]
+        actions = ActionChains(self.browser, duration=0)
+        for stroke in strokes:
+            for step, (x, y) in enumerate(stroke):
+                actions.move_to_element_with_offset(
+                    sheet, round((x - 0.5) * side), round((y - 0.5) * side)
+                )
+                if step == 0:
+                    actions.click_and_hold()
+            actions.release()
+        actions.perform()
+
+    def drop(self, data: bytes, content_type: str, name: str = "digit") -> None:
+        self.browser.execute_script(
+            """
+            const [bytes, type, name] = arguments;
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+            const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+            document.getElementById("drawing").dispatchEvent(drop);
+            """,
+            list(data),
+            content_type,
+            name,
+        )
+
+    def read(self) -> str:
+        """Wait for the answer about what is drawn, and give its label."""
+        self.settle()
+        return self.text("label")
+
+    def settle(self) -> None:
+        """Wait until no answer is due."""
+        self.wait_for("document.getElementById('answer').ariaBusy === 'false'")
+
+    def console(self) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        return messages
