@@ -33,7 +33,7 @@ def back_propagate(top_sorted_nodes: Iterable[Node], upstream: Any = 1) -> Gradi
             `1 / batch` for its mean.
 
     Returns:
-        For each node that has parameters, one gradient a parameter, in their order.
+        For each node that has parameters, one gradient a parameter, in their order and shapes.
 
     Raises:
         RuntimeError: A node has recorded no forward pass.

@@ -26,7 +26,7 @@ class Loss(Node):
         self.t: Any = None
 
     def forward(self, x: Array, *targets: Array) -> Any:
-        """Compute the loss and record the input and the target."""
+        """Compute the loss, a scalar, and record the input and the target, shaped as in `apply`."""
         (t,) = targets
         self.t = self.encode(t, x)
         return super().forward(x, self.t)

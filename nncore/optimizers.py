@@ -15,10 +15,10 @@ class Optimizer(Protocol):
     lr: float
 
     def state(self, node: Node) -> list[Array]:
-        """Give the arrays kept for a node from step to step, themselves and not copies."""
+        """Give the arrays kept for a node, of its parameters' shapes; themselves, not copies."""
 
     def step(self, grads: Gradients) -> None:
-        """Move every parameter that has a gradient, in place."""
+        """Move every parameter that has a gradient, of its own shape, in place."""
 
 
 class SGD:
@@ -28,11 +28,11 @@ class SGD:
         self.lr = lr
 
     def state(self, node: Node) -> list[Array]:  # noqa: ARG002
-        """Give nothing: a step depends on no step before it."""
+        """Give nothing, whatever the parameters' shapes: a step depends on no step before it."""
         return []
 
     def step(self, grads: Gradients) -> None:
-        """Move every parameter that has a gradient, in place."""
+        """Move every parameter that has a gradient, of its own shape, in place."""
         for node, node_grads in grads.items():
             for parameter, gradient in zip(node.parameters, node_grads, strict=True):
                 parameter -= self.lr * gradient
@@ -56,13 +56,13 @@ class NesterovSGD:
         self._velocities: dict[Node, list[Array]] = {}
 
     def state(self, node: Node) -> list[Array]:
-        """Give the velocity of each of the node's parameters; zeros before its first step."""
+        """Give the velocity of each of the node's parameters, of its shape; zeros at first."""
         if node not in self._velocities:
             self._velocities[node] = [np.zeros_like(p) for p in node.parameters]
         return self._velocities[node]
 
     def step(self, grads: Gradients) -> None:
-        """Move every parameter that has a gradient, in place."""
+        """Move every parameter that has a gradient, of its own shape, in place."""
         for node, node_grads in grads.items():
             for parameter, gradient, velocity in zip(
                 node.parameters, node_grads, self.state(node), strict=True

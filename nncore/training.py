@@ -59,6 +59,12 @@ def evaluate(model: FCModel, data: Dataset, batch_size: int = 256) -> Evaluation
 def train_step(model: FCModel, x: Array, t: Array, optimizer: Optimizer) -> float:
     """Take one step on one batch: forward, loss, backwards, update.
 
+    Args:
+        model: The network, changed in place.
+        x: Floats, `(batch, *input_shape)` or `(batch, pixels)`.
+        t: Labels, `(batch,)`.
+        optimizer: How it learns.
+
     Returns:
         The loss summed over the batch, from before the update.
     """

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,13 @@ MAY_IMPORT = {
     "service": {"nncore"},
     "examples": {"nncore"},
 }
+FOLDERS = sorted(
+    {
+        file.parent
+        for room in (*MAY_IMPORT, "benchmarks", "tests")
+        for file in (ROOT / room).rglob("*.py")
+    }
+)
 NNCORE_NEEDS = {"numpy", "safetensors"}
 TRAINER_ONLY = {
     *("matplotlib", "onnx", "platformdirs", "requests", "tensorboardX", "tqdm", "urllib3")
@@ -64,8 +73,31 @@ def test_every_file_says_what_it_is_for(package: str) -> None:
         assert ast.get_docstring(ast.parse(file.read_text())), file
 
 
-def test_every_public_name_of_the_network_says_what_it_does() -> None:
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_every_folder_says_what_it_is_for_in_two_sentences(folder: Path) -> None:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    assert len(re.findall(r"[.:;](?:\s|$)", text)) >= 2, folder
+
+
+def public_functions() -> Iterator[tuple[str, Callable[..., object], str]]:
+    """Every public function and method of the network, and the docstrings that are about it."""
     for name in nncore.__all__:
         value = getattr(nncore, name)
-        if inspect.isclass(value) or inspect.isfunction(value):
+        if inspect.isfunction(value):
+            yield name, value, inspect.getdoc(value) or ""
+        elif inspect.isclass(value):
             assert inspect.getdoc(value), name
+            for at, method in inspect.getmembers(value, inspect.isfunction):
+                if not at.startswith("_") and method.__module__.startswith("nncore"):
+                    own = inspect.getdoc(method)
+                    assert own, f"{name}.{at}"
+                    yield f"{name}.{at}", method, f"{own}\n{inspect.getdoc(value)}"
+
+
+@pytest.mark.parametrize(("name", "function", "text"), list(public_functions()))
+def test_whatever_takes_or_gives_arrays_tells_their_shapes(
+    name: str, function: Callable[..., object], text: str
+) -> None:
+    annotations = str(inspect.signature(function))
+    if "Array" in annotations or "ndarray" in annotations:
+        assert re.search(r"`\(\w.*?\)`|shape", text), name

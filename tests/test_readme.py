@@ -1,0 +1,151 @@
+"""What the documents say is so: links lead somewhere, commands run, answers are those shown."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.service.server import Service, running
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCUMENTS = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+_ADDRESS = "http://127.0.0.1:8000"
+
+
+class Block(NamedTuple):
+    """A block of code: its language, and its text."""
+
+    language: str
+    text: str
+
+
+def blocks_of(document: Path) -> list[Block]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+    return [Block(*block) for block in found]
+
+
+def lines_of(document: Path) -> list[str]:
+    """The lines of the blocks that are commands."""
+    return [
+        line
+        for block in blocks_of(document)
+        if not block.language
+        for line in block.text.splitlines()
+    ]
+
+
+BLOCKS = blocks_of(README)
+COMMANDS = sorted({line for document in DOCUMENTS for line in lines_of(document)})
+# A request, and the answer that is shown below it.
+EXCHANGES = [
+    (block.text, after.text if after.language == "json" else None)
+    for block, after in zip(BLOCKS, [*BLOCKS[1:], Block("", "")], strict=True)
+    if block.text.startswith("curl ")
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    log = tmp_path_factory.mktemp("log") / "log"
+    with running(ROOT / "models", log, {"WEB_CONCURRENCY": "1"}) as service:
+        yield service
+
+
+def check_like(shown: Any, got: Any) -> None:
+    """Check an answer, but for its request's id and the last digits of its numbers."""
+    if isinstance(shown, dict):
+        assert list(shown) == list(got)
+        for name in shown.keys() - {"request_id"}:
+            check_like(shown[name], got[name])
+    elif isinstance(shown, list):
+        assert len(shown) == len(got)
+        for one, other in zip(shown, got, strict=True):
+            check_like(one, other)
+    elif isinstance(shown, float):
+        assert got == pytest.approx(shown, rel=1e-3)
+    else:
+        assert got == shown
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
+        if not target.startswith(("http", "#")):
+            assert (document.parent / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_heading_that_is_linked_is_there(document: Path) -> None:
+    for file, heading in re.findall(r"\]\(([^)#]*)#([^)]+)\)", document.read_text()):
+        linked = (document.parent / file if file else document).read_text()
+        titles = re.findall(r"^#+ (.+)$", linked, re.MULTILINE)
+        assert heading in [re.sub(r"[^\w-]", "", t.lower().replace(" ", "-")) for t in titles]
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(EXCHANGES) >= 3
+    assert sum(answer is not None for _, answer in EXCHANGES) >= 2
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not there")
+@pytest.mark.parametrize(("command", "answer"), EXCHANGES)
+def test_a_request_gets_the_answer_that_is_shown(
+    service: Service, command: str, answer: str | None
+) -> None:
+    command = command.replace(_ADDRESS, f"http://127.0.0.1:{service.port}")
+    output = subprocess.check_output(
+        ["sh", "-c", command], cwd=ROOT, stderr=subprocess.DEVNULL, text=True
+    )
+    document = json.loads(output)
+    if answer is None:
+        assert document["predictions"][0]["label"] == 5
+    else:
+        check_like(json.loads(answer), document)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"])
+def test_a_program_runs(service: Service, block: Block) -> None:
+    program = block.text.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if "make " in line])
+def test_a_make_target_is_there(command: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    target = re.search(r"make ([a-z]+)", command)
+    assert target
+    assert f"\n{target[1]}:" in makefile
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if 'make train ARGS="' in line])
+def test_the_trainers_options_are_there(command: str) -> None:
+    arguments = command.partition('ARGS="')[2].rstrip('"').split()
+    options = [argument for argument in arguments if argument.startswith("--")]
+    subcommand = [arguments[0]] if not arguments[0].startswith("--") else []
+    usage = subprocess.check_output(
+        [sys.executable, "-m", "trainer", *subcommand, "--help"], cwd=ROOT, text=True
+    )
+    assert all(option in usage for option in options)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if "docker compose run" in line])
+def test_a_compose_service_is_there(command: str) -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    service = re.search(r"run --rm ([a-z]+)", command)
+    assert service
+    assert f"\n  {service[1]}:" in compose
+
+
+def test_every_setting_is_in_the_table() -> None:
+    settings = (ROOT / "service" / "settings.py").read_text()
+    names = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', settings))
+    assert names
+    for name in names:
+        assert f"`{name}`" in README.read_text(), name
