@@ -43,7 +43,7 @@ class Node:
         raise NotImplementedError(f"{type(self).__name__} must define apply")
 
     def forward(self, x: Array, *targets: Array) -> Any:
-        """Compute the answer, shaped as in `apply`, and record it with the input for `backwards`."""
+        """Compute the answer, shaped as in `apply`; record it and the input for `backwards`."""
         self.x = x
         self.ans = self.apply(x, *targets)
         return self.ans

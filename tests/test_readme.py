@@ -69,7 +69,7 @@ def check_like(shown: Any, got: Any) -> None:
         for one, other in zip(shown, got, strict=True):
             check_like(one, other)
     elif isinstance(shown, float):
-        assert got == pytest.approx(shown, rel=1e-3)
+        assert got == pytest.approx(shown, rel=1e-3, abs=1e-7)
     else:
         assert got == shown
 

@@ -94,3 +94,26 @@ def test_the_samples_are_synthetic_digits_four_of_each() -> None:
     columns = [np.concatenate(images[labels == digit][:4]) for digit in range(10)]
     sprite = np.asarray(Image.open(ROOT / "service" / "page" / "samples.png"))
     np.testing.assert_array_equal(sprite, 255 - np.concatenate(columns, axis=1))
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2's relative luminance of `#rrggbb`."""
+    shares = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("text", "ground"),
+    [
+        *(("ink", "paper"), ("ink", "sheet"), ("faint", "paper"), ("accent", "paper")),
+        *(("on-accent", "accent"), ("for", "paper"), ("against", "paper")),
+    ],
+)
+def test_text_has_the_contrast_of_wcag_aa(scheme: int, text: str, ground: str) -> None:
+    style = (ROOT / "service" / "page" / "draw.css").read_text()
+    dark, light = sorted(
+        luminance(re.findall(rf"--{name}: (#\w{{6}});", style)[scheme]) for name in (text, ground)
+    )
+    assert (light + 0.05) / (dark + 0.05) >= 4.5

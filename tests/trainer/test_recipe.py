@@ -44,12 +44,12 @@ def test_the_least_of_everything_can_train() -> None:
 
 @pytest.mark.parametrize("progress", [0, 0.3, 1])
 def test_a_constant_learning_rate_stays(progress: float) -> None:
-    recipe = Recipe(schedule="constant", learning_rate=0.2, warmup=0)
+    recipe = Recipe(schedule="constant", learning_rate=0.2)
     assert recipe.learning_rate_at(progress) == 0.2
 
 
 def test_a_cosine_begins_whole_is_half_in_the_middle_and_ends_at_nothing() -> None:
-    recipe = Recipe(schedule="cosine", learning_rate=0.2, warmup=0)
+    recipe = Recipe(schedule="cosine", learning_rate=0.2)
     assert recipe.learning_rate_at(0) == 0.2
     assert recipe.learning_rate_at(1 / 3) == pytest.approx(0.15)
     assert recipe.learning_rate_at(0.5) == pytest.approx(0.1)
@@ -61,14 +61,14 @@ def test_a_warm_up_rises_in_a_line_to_where_the_schedule_begins(schedule: str) -
     recipe = Recipe(schedule=schedule, learning_rate=0.2, warmup=0.25)
     rates = [recipe.learning_rate_at(progress) for progress in (0, 0.0625, 0.125, 0.25)]
     assert rates == pytest.approx([0, 0.05, 0.1, 0.2])
-    after = Recipe(schedule=schedule, learning_rate=0.2, warmup=0)
+    after = Recipe(schedule=schedule, learning_rate=0.2)
     assert recipe.learning_rate_at(0.625) == pytest.approx(after.learning_rate_at(0.5))
     assert recipe.learning_rate_at(1) == pytest.approx(after.learning_rate_at(1))
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_cosine_only_falls(one: float, other: float) -> None:
-    at = Recipe(schedule="cosine", learning_rate=0.2, warmup=0).learning_rate_at
+    at = Recipe(schedule="cosine", learning_rate=0.2).learning_rate_at
     assert 0 <= at(max(one, other)) <= at(min(one, other)) <= 0.2
 
 
@@ -82,9 +82,9 @@ def test_an_optimizer_starts_at_the_recipes_learning_rate(momentum: float, kind:
 
 
 def test_the_named_recipes() -> None:
-    assert RECIPES[DEFAULT_RECIPE] == Recipe()
+    assert RECIPES[DEFAULT_RECIPE] == Recipe(warmup=0.1)
     assert RECIPES["notebook"] == Recipe(
-        (512, 256), 1e-3, 0, "constant", 0, batch_size=64, epochs=10, augmentation=None
+        (512, 256), 1e-3, 0, "constant", batch_size=64, epochs=10, augmentation=None
     )
     for recipe in RECIPES.values():
         assert recipe.schedule in SCHEDULES

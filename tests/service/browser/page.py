@@ -48,13 +48,20 @@ class Page:
         actions.perform()
 
     def drop(self, data: bytes, content_type: str, name: str = "digit") -> None:
+        event = "new DragEvent('drop', { dataTransfer: given, bubbles: true })"
+        self._give(event, data, content_type, name)
+
+    def paste(self, data: bytes, content_type: str, name: str = "digit") -> None:
+        event = "new ClipboardEvent('paste', { clipboardData: given, bubbles: true })"
+        self._give(event, data, content_type, name)
+
+    def _give(self, event: str, data: bytes, content_type: str, name: str) -> None:
         self.browser.execute_script(
-            """
+            f"""
             const [bytes, type, name] = arguments;
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
-            const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
-            document.getElementById("drawing").dispatchEvent(drop);
+            const given = new DataTransfer();
+            given.items.add(new File([new Uint8Array(bytes)], name, {{ type }}));
+            document.getElementById("drawing").dispatchEvent({event});
             """,
             list(data),
             content_type,

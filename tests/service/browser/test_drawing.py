@@ -99,6 +99,17 @@ def test_a_file_is_dropped_chosen_and_drawn_over(page: Page, tmp_path: Path) -> 
     assert page.text("verdict") == "Nothing drawn yet."
 
 
+def test_a_picture_is_pasted(page: Page) -> None:
+    page.paste(encoded(picture(digit(0))), "image/png")
+    page.wait_for("document.getElementById('label').textContent === '0'")
+
+
+def test_a_blank_picture_is_told(page: Page) -> None:
+    page.drop(encoded(Image.new("L", (100, 100), 200)), "image/png")
+    page.wait_for("document.getElementById('verdict').textContent.startsWith('No ink')")
+    assert page.read() == ""
+
+
 def test_a_file_that_is_no_picture_is_told(page: Page) -> None:
     page.drop(b"no picture", "image/png", "notes.txt")
     page.wait_for("!document.getElementById('error').hidden")
