@@ -1,7 +1,9 @@
 """What the documents say is so: links lead somewhere, commands run, answers are those shown."""
 
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.service.server import Service, running
+from tests.trainer.data import save_npz, small_mnist
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -43,6 +46,10 @@ def lines_of(document: Path) -> list[str]:
 
 BLOCKS = blocks_of(README)
 COMMANDS = sorted({line for document in DOCUMENTS for line in lines_of(document)})
+# What `make train` hands to the trainer.
+TRAINERS = [
+    " ".join(re.findall(r'ARGS="(.*)"', line)) for line in COMMANDS if line.startswith("make train")
+]
 # A request, and the answer that is shown below it.
 EXCHANGES = [
     (block.text, after.text if after.language == "json" else None)
@@ -124,15 +131,34 @@ def test_a_make_target_is_there(command: str) -> None:
     assert f"\n{target[1]}:" in makefile
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if 'make train ARGS="' in line])
-def test_the_trainers_options_are_there(command: str) -> None:
-    arguments = command.partition('ARGS="')[2].rstrip('"').split()
-    options = [argument for argument in arguments if argument.startswith("--")]
-    subcommand = [arguments[0]] if not arguments[0].startswith("--") else []
-    usage = subprocess.check_output(
-        [sys.executable, "-m", "trainer", *subcommand, "--help"], cwd=ROOT, text=True
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that the trainer's commands name, beside the shipped model."""
+    folder = tmp_path_factory.mktemp("workshop")
+    shutil.copytree(ROOT / "models", folder / "models")
+    idx = folder / "path" / "to" / "folder-of-idx-files"
+    idx.mkdir(parents=True)
+    for name, content in small_mnist().contents.items():
+        (idx / name).write_bytes(content)
+    save_npz(folder / "letters.npz")
+    return folder
+
+
+@pytest.mark.parametrize("arguments", TRAINERS)
+def test_a_trainers_command_runs(workshop: Path, arguments: str) -> None:
+    if "--dataset" not in arguments and "export" not in arguments:
+        if not os.environ.get("DATA_DIR"):
+            pytest.skip("needs MNIST in DATA_DIR")
+        if "evaluate" not in arguments:
+            arguments += " --epochs 1"  # as they are they run in tests/acceptance, or for long
+    command = [sys.executable, "-m", "trainer", *shlex.split(arguments)]
+    own = {"PYTHONPATH": str(ROOT), "CACHE_DIR": str(workshop / "cache")}
+    done = subprocess.run(
+        command, cwd=workshop, env={**os.environ, **own}, capture_output=True, text=True
     )
-    assert all(option in usage for option in options)
+    assert done.returncode == 0, done.stderr
+    for file in re.findall(r"--(?:onnx|report) (\S+)", arguments):
+        assert (workshop / file).exists()
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "docker compose run" in line])
