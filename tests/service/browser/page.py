@@ -3,7 +3,8 @@
 from typing import Any
 
 from selenium.webdriver.chrome.webdriver import WebDriver
-from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
@@ -33,18 +34,18 @@ class Page:
             lambda browser: browser.execute_script(f"return {condition}"), condition
         )
 
-    def draw(self, strokes: Strokes) -> None:
+    def draw(self, strokes: Strokes, pointer: str = "mouse") -> None:
+        """Draw by a mouse, a pen or, with "touch", a finger."""
         sheet = self.part("drawing")
         side = sheet.size["width"]
-        actions = ActionChains(self.browser, duration=0)
+        actions = ActionBuilder(self.browser, mouse=PointerInput(pointer, pointer), duration=0)
         for stroke in strokes:
             for step, (x, y) in enumerate(stroke):
-                actions.move_to_element_with_offset(
-                    sheet, round((x - 0.5) * side), round((y - 0.5) * side)
-                )
+                at = round((x - 0.5) * side), round((y - 0.5) * side)
+                actions.pointer_action.move_to(sheet, *at)
                 if step == 0:
-                    actions.click_and_hold()
-            actions.release()
+                    actions.pointer_action.pointer_down()
+            actions.pointer_action.pointer_up()
         actions.perform()
 
     def drop(self, data: bytes, content_type: str, name: str = "digit") -> None:
@@ -78,5 +79,5 @@ class Page:
         self.wait_for("document.getElementById('answer').ariaBusy === 'false'")
 
     def console(self) -> list[dict[str, Any]]:
-        messages: list[dict[str, Any]] = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        messages: list[dict[str, Any]] = self.browser.get_log("browser")
         return messages

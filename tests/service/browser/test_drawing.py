@@ -21,7 +21,7 @@ from tests.service.browser.page import Page
 
 @pytest.fixture
 def page(browser: WebDriver, url: str) -> Iterator[Page]:
-    browser.get_log("browser")  # type: ignore[no-untyped-call]
+    browser.get_log("browser")
     opened = Page(browser, url)
     yield opened
     assert opened.console() == []
@@ -40,6 +40,12 @@ def test_it_reads_what_is_drawn(page: Page) -> None:
         right += page.read() == str(label)
         page.part("clear").click()
     assert right >= 9
+
+
+@pytest.mark.parametrize("pointer", ["touch", "pen"])
+def test_a_finger_and_a_pen_draw_too(page: Page, pointer: str) -> None:
+    page.draw(digit(2), pointer)
+    assert page.read() == "2"
 
 
 def test_it_shows_what_the_service_saw_and_who_answered(page: Page) -> None:
