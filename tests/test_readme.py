@@ -5,6 +5,8 @@ import os
 import re
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.service.server import Service, running
+from tests.service.server import Service, running, wait_until
 from tests.trainer.data import save_npz, small_mnist
 
 ROOT = Path(__file__).parents[1]
@@ -146,11 +148,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("arguments", TRAINERS)
 def test_a_trainers_command_runs(workshop: Path, arguments: str) -> None:
-    if "--dataset" not in arguments and "export" not in arguments:
-        if not os.environ.get("DATA_DIR"):
-            pytest.skip("needs MNIST in DATA_DIR")
-        if "evaluate" not in arguments:
-            arguments += " --epochs 1"  # as they are they run in tests/acceptance, or for long
+    if not ({"--dataset", "export"} & set(arguments.split()) or os.environ.get("DATA_DIR")):
+        pytest.skip("needs MNIST in DATA_DIR")
     command = [sys.executable, "-m", "trainer", *shlex.split(arguments)]
     own = {"PYTHONPATH": str(ROOT), "CACHE_DIR": str(workshop / "cache")}
     done = subprocess.run(
@@ -159,6 +158,38 @@ def test_a_trainers_command_runs(workshop: Path, arguments: str) -> None:
     assert done.returncode == 0, done.stderr
     for file in re.findall(r"--(?:onnx|report) (\S+)", arguments):
         assert (workshop / file).exists()
+
+
+MAKE = pytest.mark.skipif(
+    not shutil.which("make") or not (ROOT / ".venv").exists(), reason="make's .venv is not there"
+)
+
+
+@MAKE
+def test_make_run_serves() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        ["make", "run"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(port), "WEB_CONCURRENCY": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        service = Service(process, port, Path(os.devnull))
+        wait_until(service.is_live, "make run to serve")
+        assert service.ask("/health")[0] == 200
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+@MAKE
+def test_make_extras_installs() -> None:
+    subprocess.run(["make", "extras"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "docker compose run" in line])

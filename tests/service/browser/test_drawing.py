@@ -176,6 +176,19 @@ def test_the_code_that_is_shown_runs(page: Page) -> None:
     assert page.browser.execute_script(f"return (async () => {{{javascript}}})()") == 9
 
 
+def test_the_code_is_copied(page: Page) -> None:
+    page.browser.execute_cdp_cmd(
+        "Browser.grantPermissions",
+        {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": page.url},
+    )
+    page.draw(digit(1))
+    page.settle()
+    code = code_of(page, "python")
+    page.part("copy").click()
+    page.wait_for("document.getElementById('copy').textContent === 'Copied'")
+    assert page.browser.execute_script("return navigator.clipboard.readText()") == code
+
+
 def test_the_services_errors_are_shown(page: Page) -> None:
     error = "expected fewer requests at once, got this one while 32 wait: try again later"
     page.browser.execute_script(
