@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train extras test peers clients lint bench conformance ablation lock clean
+.PHONY: help run train extras test peers clients lint bench conformance long ablation lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,8 @@ bench: .venv/dev.installed $(PEERS:%=.venv-%/installed) ## measure the figures o
 
 conformance: .venv/dev.installed ## try every route with thousands of requests, good and bad
 	$(BIN)/python -m benchmarks.conformance
+
+long: bench conformance ## the long form of "bench": what it measures, and thousands of requests
 
 ablation: .venv/dev.installed ## measure what each part of a recipe brings (DATA_DIR: MNIST)
 	$(BIN)/python -m benchmarks.ablation
