@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-# Measured at four times the capacity, one after the other: with 10 ms as many requests were accepted, and
-# the 99th percentile of health checks was 73 ms instead of 53.
+# Measured at four times the capacity, one after the other: with 10 ms as many requests were
+# accepted, and the 99th percentile of health checks was 73 ms instead of 53.
 _SECONDS_BETWEEN_LOOKS = 0.005
 # Unlike 0, any time at all makes gevent's loop look what has arrived.
 _A_MOMENT = 1e-6

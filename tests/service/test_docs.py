@@ -73,10 +73,11 @@ def test_it_needs_nothing_from_elsewhere(client: FlaskClient, page: Reader) -> N
             if target and not target.startswith("#"):
                 assert client.get(target).status_code == 200, target
                 assert target.startswith("/")
-    style = client.get("/docs/style.css")
-    assert style.mimetype == "text/css"
-    assert "url(" not in style.text
-    assert "@import" not in style.text
+    for path in ("/docs/style.css", "/page/base.css"):
+        style = client.get(path)
+        assert style.mimetype == "text/css"
+        assert "url(" not in style.text
+        assert "@import" not in style.text
 
 
 def test_its_headings_and_landmarks_are_right(page: Reader) -> None:

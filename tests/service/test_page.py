@@ -112,7 +112,7 @@ def luminance(colour: str) -> float:
     ],
 )
 def test_text_has_the_contrast_of_wcag_aa(scheme: int, text: str, ground: str) -> None:
-    style = (ROOT / "service" / "page" / "draw.css").read_text()
+    style = (ROOT / "service" / "page" / "base.css").read_text()
     dark, light = sorted(
         luminance(re.findall(rf"--{name}: (#\w{{6}});", style)[scheme]) for name in (text, ground)
     )
