@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from werkzeug.wsgi import ClosingIterator
-
 from service.bodies import discard_body
 from service.error_answers import write_error
 from service.errors import RequestError
@@ -78,7 +76,8 @@ class Doorkeeper:
     Args:
         application: What answers; it has the last word, once it has read the body.
         admission: Knows what there is to do.
-        turns: Where a client that was refused stands back, for it may ask again at once.
+        turns: To refuse takes one too: what has just arrived and wants none, a health check say,
+            is not kept waiting by a crowd, and a client that asks again at once comes last.
     """
 
     def __init__(self, application: WSGIApplication, admission: Admission, turns: Turns) -> None:
@@ -93,9 +92,9 @@ class Doorkeeper:
             try:
                 self._admission.check(int(length) if length.isdecimal() else 0)
             except RequestError as error:
-                self._turns.look()
-                answer = _refuse(error, environ, start_response)
-                return ClosingIterator(answer, self._turns.stand_back)
+                discard_body(environ["wsgi.input"])
+                with self._turns.take():
+                    return _refuse(error, environ, start_response)
         return self._application(environ, start_response)
 
 
@@ -107,7 +106,6 @@ def _refuse(
     body, content_type = write_error(
         environ["PATH_INFO"], error.status, error.detail, observed.request_id
     )
-    discard_body(environ["wsgi.input"])
     head = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
     start_response("503 Service Unavailable", [*head, *error.headers.items()])
     return [body]

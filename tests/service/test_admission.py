@@ -1,8 +1,21 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import TYPE_CHECKING
+
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import create_environ
 
-from service.admission import Admission
+from service.admission import Admission, Doorkeeper
 from service.errors import RequestError
+from service.observation import OBSERVATION, Observation
+from service.turns import Turns
+from tests.service.server import wait_until
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MIB = 2**20
 
@@ -60,3 +73,26 @@ def test_a_request_beyond_is_refused_at_the_door(
     assert "try again later" in document["error"]
     assert document["request_id"] == "late" == answer.headers["X-Request-ID"]
     assert client.get("/health").status_code == 200
+
+
+def test_a_refusal_waits_for_its_turn_but_reads_the_body_before() -> None:
+    turns, body, statuses = Turns(), BytesIO(b"x" * 1000), list[str]()
+    door = Doorkeeper(_answer_everything, Admission(0), turns)
+
+    def ask(method: str) -> None:
+        environ = create_environ(method=method, input_stream=body, content_length=1000)
+        environ[OBSERVATION] = Observation("id")
+        list(door(environ, lambda status, *_: statuses.append(status)))  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(1) as others, turns.take():
+        refused = others.submit(ask, "POST")
+        wait_until(lambda: body.tell() == 1000, "the body to be read")
+        ask("GET")
+        assert statuses == ["200 OK"]
+    refused.result(20)
+    assert statuses == ["200 OK", "503 Service Unavailable"]
+
+
+def _answer_everything(_: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+    start("200 OK", [])
+    return []
