@@ -1,0 +1,119 @@
+"""Workers are killed under load, and then the master."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from benchmarks.chaos.clients import Clients, Reply
+from benchmarks.chaos.outcome import Outcome
+from benchmarks.chaos.truth import Truth
+from tests.service.server import Service, running, wait_until
+
+_WORKERS = 2
+_CLIENTS = 8
+_EVERY_SECONDS = 1.0
+_WATCH_SECONDS = 0.05
+_WINDOW_SECONDS = 0.1
+_MOST_RECOVERY_SECONDS = 1.0
+_RECOVERED = 0.8
+
+
+def run(full: bool, folder: Path) -> Outcome:
+    """Kill one worker a second with SIGKILL, for a minute or, for CI, ten seconds."""
+    outcome = Outcome()
+    truth = Truth(folder / "models")
+    truth.publish()
+    settings = {"WEB_CONCURRENCY": str(_WORKERS), "LOG_LEVEL": "warning"}
+    with running(folder / "models", folder / "log", settings) as service:
+        wait_until(lambda: len(_workers(service)) == _WORKERS, "the workers")
+        with Clients(service.port, [truth.question], _CLIENTS) as clients:
+            time.sleep(2)
+            undisturbed = len(clients.replies) / 2
+            with _watching(service, outcome):
+                kills = _kill(service, 60 if full else 10)
+            time.sleep(2 * _EVERY_SECONDS)
+    _judge(outcome, clients.replies, kills, undisturbed)
+    return outcome
+
+
+def _workers(service: Service) -> list[int]:
+    pid = service.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _kill(service: Service, kills: int) -> list[float]:
+    choice = random.Random(0)  # noqa: S311 - no secret
+    times = []
+    for _ in range(kills):
+        time.sleep(_EVERY_SECONDS)
+        os.kill(choice.choice(_workers(service)), signal.SIGKILL)
+        times.append(time.monotonic())
+    return times
+
+
+@contextmanager
+def _watching(service: Service, outcome: Outcome) -> Iterator[None]:
+    """Ask whether the service is ready, and note where an answer is not true: there is a model."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_WATCH_SECONDS):
+            try:
+                status, answer = service.ask("/health/ready")
+            except OSError:
+                continue  # the worker that had taken the question was killed
+            outcome.expect(status == 200, f"readiness answered {status} {answer}")
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _judge(
+    outcome: Outcome, replies: list[Reply], kills: list[float], undisturbed: float
+) -> None:
+    lost = [reply for reply in replies if reply.status == 0]
+    wrong = [reply for reply in replies if reply.status and not reply.is_good]
+    # Only what was in flight when a worker was killed may fail.
+    astray = [r for r in lost if not any(r.asked <= at <= r.asked + r.seconds for at in kills)]
+    recoveries = [_recovery(replies, at, undisturbed) for at in kills]
+    outcome.expect(not wrong, f"{len(wrong)} wrong answers, {wrong[:1]}")
+    outcome.expect(not astray, f"{len(astray)} requests failed without a kill, {astray[:1]}")
+    most = _CLIENTS * len(kills)
+    outcome.expect(len(lost) <= most, f"{len(lost)} requests lost, at most {most} were in flight")
+    outcome.expect(
+        max(recoveries) <= _MOST_RECOVERY_SECONDS,
+        f"throughput took {max(recoveries):.1f} s to recover",
+    )
+    outcome.figures |= {
+        "workers killed under load": f"{len(kills)}",
+        "right answers meanwhile": f"{sum(reply.is_good for reply in replies):,}",
+        "wrong answers": f"{len(wrong)}",
+        "requests lost with their worker, a kill": f"{len(lost) / len(kills):.1f}",
+        "until throughput is back, median and worst": (
+            f"{median(recoveries):.1f} s, {max(recoveries):.1f} s"
+        ),
+    }
+
+
+def _recovery(replies: list[Reply], kill: float, undisturbed: float) -> float:
+    """Give the seconds until answers come at the rate of before, near enough."""
+    ends = [reply.asked + reply.seconds for reply in replies if reply.is_good]
+    after = 0.0
+    while after < 10 * _EVERY_SECONDS:
+        start = kill + after
+        rate = sum(start < end <= start + _WINDOW_SECONDS for end in ends) / _WINDOW_SECONDS
+        if rate >= _RECOVERED * undisturbed:
+            return after
+        after += _WINDOW_SECONDS
+    return after
