@@ -48,7 +48,7 @@ def _workers(service: Service) -> list[int]:
 
 
 def _kill(service: Service, kills: int) -> list[float]:
-    choice = random.Random(0)  # noqa: S311 - no secret
+    choice = random.Random(0)
     times = []
     for _ in range(kills):
         time.sleep(_EVERY_SECONDS)
@@ -79,9 +79,7 @@ def _watching(service: Service, outcome: Outcome) -> Iterator[None]:
         thread.join()
 
 
-def _judge(
-    outcome: Outcome, replies: list[Reply], kills: list[float], undisturbed: float
-) -> None:
+def _judge(outcome: Outcome, replies: list[Reply], kills: list[float], undisturbed: float) -> None:
     lost = [reply for reply in replies if reply.status == 0]
     wrong = [reply for reply in replies if reply.status and not reply.is_good]
     # Only what was in flight when a worker was killed may fail.
