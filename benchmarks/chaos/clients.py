@@ -113,4 +113,4 @@ def _ask(connection: http.client.HTTPConnection, question: Question) -> tuple[in
         return 0, f"{type(error).__name__}: {error}"
     if answer.status != http.HTTPStatus.OK:
         return answer.status, body[:200].decode(errors="replace")
-    return answer.status, question.find_fault(answer.headers, body)
+    return answer.status, question.find_fault(dict(answer.getheaders()), body)

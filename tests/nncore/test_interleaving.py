@@ -63,4 +63,4 @@ def test_what_keeps_state_on_the_way_is_found_out(model: FCModel, rng: np.random
 
     asks: list[Callable[[], Array]] = [partial(input_recorded, batch) for batch in batches]
     recorded = Interleaving(NNCORE, 0).run(asks)
-    assert any((got.T != batch).any() for got, batch in zip(recorded, batches, strict=True))
+    assert any((batch != got.T).any() for got, batch in zip(recorded, batches, strict=True))
