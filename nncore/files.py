@@ -26,12 +26,16 @@ def write_durably(path: Path, content: bytes) -> None:
     """Write a file and wait until the disk has it.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; names the file.
     """
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = str(path)  # the system names it only where opening fails
+        raise
 
 
 def replace_durably(path: Path, content: bytes) -> None:
@@ -43,8 +47,11 @@ def replace_durably(path: Path, content: bytes) -> None:
         OSError: It cannot be written; then the old one stays.
     """
     unfinished = path.with_name(f".{path.name}")
-    write_durably(unfinished, content)
-    unfinished.replace(path)
+    try:
+        write_durably(unfinished, content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

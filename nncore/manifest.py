@@ -1,10 +1,13 @@
 """What a published version says of itself: the file `model.json`."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+from nncore.encoding import MAX_PIXEL
 
 FORMAT_VERSION = 1
 
@@ -47,7 +50,7 @@ class Manifest:
     provenance: Mapping[str, Any]
 
     def to_json(self) -> str:
-        """Write the text of `model.json`, a line a member."""
+        """Write the text of `model.json`, a line a member, the last a digest of the others."""
         document = {
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -59,12 +62,13 @@ class Manifest:
             "probes": [vars(probe) for probe in self.probes],
             **self.provenance,
         }
+        document[_DIGEST] = _digest(document)
         members = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items())
         return "{\n" + ",\n".join(members) + "\n}\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read the text of `model.json`.
+        """Read the text of `model.json`; where it has a digest of its members, this has to fit.
 
         Raises:
             ValueError: It is no JSON, of another format version, or a member is missing or wrong.
@@ -91,6 +95,9 @@ class Manifest:
             provenance={name: document[name] for name in document if name not in _SIGNATURE},
         )
         manifest._check_sizes()
+        found = document.pop(_DIGEST, None)
+        if found is not None and found != (digest := _digest(document)):
+            raise ValueError(f"expected members of SHA-256 {found!r:.70}, got {digest}")
         return manifest
 
     def _check_sizes(self) -> None:
@@ -111,9 +118,21 @@ class Manifest:
                 raise ValueError(
                     f"expected probes of {pixels} pixels and {classes} probabilities, got {got}"
                 )
+            if not 0 <= min(probe.pixels) <= max(probe.pixels) <= MAX_PIXEL:
+                raise ValueError(f"expected the probes' pixels from 0 to {MAX_PIXEL}, got others")
+            if not all(0 <= probability <= 1 for probability in probe.probabilities):
+                raise ValueError("expected the probes' probabilities from 0 to 1, got others")
 
 
-_SIGNATURE = {"format_version", "name", "version", "layers", "input", "labels", "sha256", "probes"}
+_DIGEST = "members_sha256"
+_SIGNATURE = {
+    *("format_version", "name", "version", "layers", "input", "labels", "sha256", "probes"),
+    _DIGEST,
+}
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def _member(document: Mapping[str, Any], name: str, *kinds: type) -> Any:

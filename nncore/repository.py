@@ -8,8 +8,9 @@ import hashlib
 import platform
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -24,6 +25,7 @@ from safetensors.numpy import save as save_tensors
 from nncore.encoding import scale_pixels
 from nncore.files import locked, sync_folder, write_durably
 from nncore.manifest import Manifest, Probe
+from nncore.messages import one_line
 from nncore.model import FCModel
 from nncore.types import Array
 
@@ -37,6 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _UNFINISHED = ".publishing"
 _LARGEST_HEADER = 1 << 20
+_LARGEST_MANIFEST = 1 << 24
 
 
 # Of each of a version's files its size, time of change and inode; zeros where there is none.
@@ -45,6 +48,9 @@ Fingerprint = tuple[tuple[int, int, int], ...]
 
 class RepositoryError(Exception):
     """Something is wrong with a repository; the message says what in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class VersionNotFoundError(RepositoryError):
@@ -214,22 +220,20 @@ class ModelRepository:
     def _unfinished_version(self, name: str) -> Iterator[Path]:
         """Hold the repository's lock and a folder to write in; remove it unless it is renamed.
 
-        Whoever holds the lock is the only publisher alive, so that a folder found here is the
-        litter of one that was killed.
+        Whoever holds the lock is the only publisher alive, so that such a folder, of any model, is
+        the litter of one that was killed.
         """
-        folder = self._model_folder(name)
-        unfinished = folder / _UNFINISHED
+        unfinished = self._model_folder(name) / _UNFINISHED
         self.root.mkdir(parents=True, exist_ok=True)
         with locked(self.root):
+            for litter in self.root.glob(f"*/{_UNFINISHED}"):
+                _remove_unfinished(litter)
             try:
-                shutil.rmtree(unfinished, ignore_errors=True)
                 unfinished.mkdir(parents=True)
                 sync_folder(self.root)
                 yield unfinished
             finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
+                _remove_unfinished(unfinished)
 
     def _model_folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -237,6 +241,13 @@ class ModelRepository:
                 f"expected a model name of letters, digits, '.', '_' and '-', got {name!r}"
             )
         return self.root / name
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what became no version, and the model's folder where it holds none."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # it is not empty
+        folder.parent.rmdir()
 
 
 def _file_fingerprint(path: Path) -> tuple[int, int, int]:
@@ -250,7 +261,7 @@ def _file_fingerprint(path: Path) -> tuple[int, int, int]:
 def _read(folder: Path) -> PublishedModel:
     """Load the version in a folder and check everything but its name and number."""
     try:
-        manifest = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
+        manifest = _read_manifest(folder / MANIFEST_FILE)
         weights = _read_weights(folder / WEIGHTS_FILE, manifest)
         model = FCModel(
             manifest.input_shape,
@@ -258,11 +269,22 @@ def _read(folder: Path) -> PublishedModel:
             manifest.layers[-1],
             rng=np.random.default_rng(0),
         )
-        model.load_state_dict(load_tensors(weights))
+        model.load_state_dict(_tensors(weights))
         _check_probes(model, manifest.probes)
     except (OSError, ValueError, SafetensorError) as error:
         raise DamagedVersionError(f"{folder.parent.name} {folder.name}: {error}") from error
     return PublishedModel(manifest, model)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    """Read the manifest once it is found to be a file: from a pipe, nothing might ever come."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_MANIFEST:
+        raise ValueError(
+            f"expected {path.name} to be a file of at most {_LARGEST_MANIFEST} bytes, "
+            f"got {stat.filemode(found.st_mode)} of {found.st_size} bytes"
+        )
+    return Manifest.from_json(path.read_bytes())
 
 
 def _read_weights(path: Path, manifest: Manifest) -> bytes:
@@ -282,6 +304,13 @@ def _read_weights(path: Path, manifest: Manifest) -> bytes:
     return weights
 
 
+def _tensors(weights: bytes) -> dict[str, Array]:
+    try:
+        return load_tensors(weights)
+    except KeyError as error:  # numpy has no such type
+        raise ValueError(f"expected tensors of float32, got {error}") from None
+
+
 def _probes(model: FCModel, images: Array) -> list[Probe]:
     answers = model.predict(scale_pixels(images)).T
     return [
@@ -293,7 +322,8 @@ def _probes(model: FCModel, images: Array) -> list[Probe]:
 def _check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
     if not probes:
         raise ValueError("expected at least one probe, got none")
-    answers = model.predict(scale_pixels(np.array([probe.pixels for probe in probes]))).T
+    with np.errstate(over="ignore", invalid="ignore"):  # which the comparison finds
+        answers = model.predict(scale_pixels(np.array([probe.pixels for probe in probes]))).T
     expected = np.array([probe.probabilities for probe in probes])
     difference = np.abs(answers - expected).max()
     if not difference <= PROBE_TOLERANCE:  # also true of NaN

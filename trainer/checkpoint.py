@@ -72,7 +72,11 @@ class RunFolder:
             os.close(self._descriptor)
 
     def clear(self) -> None:
-        """Remove the checkpoints: the run is published, or begins anew."""
+        """Remove the checkpoints: the run is published, or begins anew.
+
+        Whatever is left by a kill in between is not taken for a checkpoint.
+        """
+        (self.path / LAST_FILE).unlink(missing_ok=True)
         for path in self.path.iterdir():
             path.unlink()
 

@@ -141,10 +141,10 @@ def _publication_name(job: Job, data: ImageData) -> str:
 def _check_writable(repository: ModelRepository, name: str) -> None:
     try:
         repository.check_writable(name)
-    except PermissionError as error:
+    except OSError as error:
         raise TrainerError(
             f"expected a model repository that this user may write, got {error}: "
-            "change its owner or choose another by --model-dir"
+            "change its owner, its mount or its disk, or choose another by --model-dir"
         ) from error
 
 
@@ -251,15 +251,20 @@ def _publish(
             )
 
     ignore_signals()
-    published = repository.publish(
-        name,
-        model,
-        labels=labels,
-        probe_images=splits.valid.images[:PROBES],
-        provenance=provenance,
-        report=report,
-        verify=verify,
-    )
+    try:
+        published = repository.publish(
+            name,
+            model,
+            labels=labels,
+            probe_images=splits.valid.images[:PROBES],
+            provenance=provenance,
+            report=report,
+            verify=verify,
+        )
+    except OSError as error:
+        raise TrainerError(
+            f"expected to write a version, got {error}: mend that and go on with --resume"
+        ) from error
     log(
         f"test {described(tested)}, after {seconds:.1f} s of training\n"
         f"published {job.model_dir / name / str(published.manifest.version)}"

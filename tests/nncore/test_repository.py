@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,7 @@ def test_a_name_that_could_leave_the_repository_is_refused(
 
 def edit(manifest: Path, change: Callable[[dict[str, Any]], object]) -> None:
     document = json.loads(manifest.read_text())
+    del document["members_sha256"]  # it would not fit any more
     change(document)
     manifest.write_text(json.dumps(document))
 
@@ -153,6 +156,16 @@ def swap(folder: Path) -> None:
     (folder / "model.safetensors").mkdir()
 
 
+def put_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def put_zeros_without_end(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
 def manifest_edit(**members: Any) -> Callable[[Path], None]:
     return lambda folder: edit(folder / "model.json", lambda document: document.update(members))
 
@@ -169,6 +182,22 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "expected model.safetensors to hold",
     ),
     "manifest gone": (lambda folder: (folder / "model.json").unlink(), "No such file"),
+    "weights a pipe": (
+        lambda folder: put_a_pipe(folder / "model.safetensors"),
+        "expected model.safetensors to hold",
+    ),
+    "manifest a pipe": (
+        lambda folder: put_a_pipe(folder / "model.json"),
+        "expected model.json to be a file of at most 16777216 bytes, got prw",
+    ),
+    "manifest without end": (
+        lambda folder: put_zeros_without_end(folder / "model.json"),
+        "expected model.json to be a file",
+    ),
+    "manifest huge": (
+        lambda folder: os.truncate(folder / "model.json", 2**40),
+        "expected model.json to be a file .* of 1099511627776 bytes",
+    ),
     "manifest truncated": (
         lambda folder: os.truncate(folder / "model.json", 100),
         "Unterminated|Expecting",
@@ -286,6 +315,30 @@ def test_a_flipped_bit_anywhere_in_the_weights_is_found(repository: ModelReposit
             repository.load("digits")
 
 
+def test_a_flipped_bit_anywhere_in_the_manifest_is_found_or_changes_nothing(
+    repository: ModelRepository,
+) -> None:
+    published = publish(repository)
+    manifest = repository.root / "digits" / "1" / "model.json"
+    whole = manifest.read_bytes()
+    accepted = 0
+    for position in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << position % 8
+        manifest.write_bytes(flipped)
+        with suppress(DamagedVersionError):
+            loaded = repository.load("digits").manifest
+            accepted += 1
+            assert replace(loaded, provenance=published.manifest.provenance) == published.manifest
+    assert accepted < len(whole) / 50  # its layout, and the name of the digest's member
+
+
+def test_a_manifest_without_a_digest_is_read_as_well(repository: ModelRepository) -> None:
+    published = publish(repository)
+    edit(repository.root / "digits" / "1" / "model.json", lambda _: None)
+    assert repository.load("digits").manifest == published.manifest
+
+
 def test_a_failure_at_any_write_leaves_the_repository_as_it_was(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,17 +388,18 @@ def test_an_interrupt_in_the_middle_leaves_the_repository_as_it_was(
     assert tree(repository.root) == before
 
 
-def test_the_litter_of_a_killed_publisher_is_not_served_and_goes_with_the_next(
+def test_the_litter_of_killed_publishers_is_not_served_and_goes_with_the_next_of_any_model(
     repository: ModelRepository,
 ) -> None:
     publish(repository)
-    litter = repository.root / "digits" / ".publishing"
-    litter.mkdir()
-    (litter / "model.safetensors").write_bytes(b"half")
+    for name in ("digits", "letters"):
+        litter = repository.root / name / ".publishing"
+        litter.mkdir(parents=True)
+        (litter / "model.safetensors").write_bytes(b"half")
     assert repository.load("digits").manifest.version == 1
     publish(repository)
-    assert not litter.exists()
-    assert repository.versions("digits") == [1, 2]
+    assert [path.name for path in repository.root.iterdir()] == ["digits"]
+    assert sorted(path.name for path in (repository.root / "digits").iterdir()) == ["1", "2"]
 
 
 def test_publishers_at_the_same_time_each_get_a_version_of_their_own(

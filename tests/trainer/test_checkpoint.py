@@ -138,6 +138,7 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(
         patch.setattr(os, "fsync", fail)
         with pytest.raises(OSError, match="No space left"):
             folder.save(state)
+    assert sorted(tree(folder.path)) == [BEST_FILE, LAST_FILE]
     restored = begin()
     assert folder.restore(restored)
     assert len(restored.history) in ({1} if at < 4 else {1, 2})
@@ -209,6 +210,27 @@ def test_a_folder_without_checkpoints_does_not_stay(tmp_path: Path) -> None:
         assert same.path == folder.path
         same.clear()
     assert tree(tmp_path) == {}
+
+
+def test_a_kill_between_two_removals_leaves_no_checkpoint_that_is_not_whole(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def unlink_and_die(path: Path, missing_ok: bool = False) -> None:
+        path.rename(path.with_name("gone"))
+        raise KilledError
+
+    train(begin(), folder, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink_and_die)
+        patch.setattr(Path, "iterdir", lambda path: [path / BEST_FILE, path / LAST_FILE])
+        with pytest.raises(KilledError):
+            folder.clear()
+    assert not folder.restore(begin())
+    folder.clear()
+    assert tree(folder.path) == {}
 
 
 def test_litter_of_a_killed_writer_is_cleared_with_the_rest(folder: RunFolder) -> None:

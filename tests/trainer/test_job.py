@@ -477,7 +477,7 @@ def test_a_disk_that_fills_up_leaves_the_repository_as_it_was(
     monkeypatch.setattr(os, "fsync", fail)
     for name in ("letters", "new"):
         calls = 0
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(TrainerError, match=r"No space left.*(--model-dir|--resume)"):
             run(replace(job, model_name=name))
         assert calls == at
     assert tree(tmp_path / "models") == before
@@ -487,7 +487,7 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "models").write_text("a file")
-    with pytest.raises(OSError, match="models"):
+    with pytest.raises(TrainerError, match=r"model repository .*models.*--model-dir"):
         run(a_job(tmp_path))
     assert capsys.readouterr().out == ""
 
@@ -502,14 +502,15 @@ def test_a_folder_for_checkpoints_that_cannot_be_is_found_before_training(
     assert tree(tmp_path / "models") == {}
 
 
-def test_a_repository_of_another_user_is_said_to_be_one_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.EROFS])
+def test_a_repository_that_may_not_be_written_is_said_to_be_one_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
 ) -> None:
     def refuse(_repository: ModelRepository, _name: str) -> None:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "models/letters")
+        raise OSError(reason, os.strerror(reason), "models/letters")
 
     monkeypatch.setattr(ModelRepository, "check_writable", refuse)
     with pytest.raises(
-        TrainerError, match=r"may write, got .*'models/letters': change its owner .*--model-dir"
+        TrainerError, match=r"may write, got .*'models/letters': change its owner.*--model-dir"
     ):
         run(a_job(tmp_path))
