@@ -21,10 +21,24 @@ COPY requirements/dev.txt .
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r dev.txt
 
+# What each of these consists of, in CycloneDX; the tool that lists it stays here.
+FROM base AS bills
+COPY requirements/sbom.txt .
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r sbom.txt
+COPY pyproject.toml .
+COPY --from=service-packages /opt/venv /opt/service
+RUN cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+    --output-file service.cdx.json /opt/service/bin/python
+COPY --from=trainer-packages /opt/venv /opt/trainer
+RUN cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+    --output-file trainer.cdx.json /opt/trainer/bin/python
+
 FROM base AS trainer
 # World-writable, as /tmp is, so that a run under any user's id can keep files here.
 RUN install --directory --mode=1777 /cache /cache/checkpoints
 COPY --from=trainer-packages /opt/venv /opt/venv
+COPY --from=bills /app/trainer.cdx.json sbom.cdx.json
 COPY nncore nncore
 COPY trainer trainer
 RUN python -m compileall -q nncore trainer
@@ -41,6 +55,7 @@ ENTRYPOINT ["pytest", "-p", "no:cacheprovider"]
 
 FROM base AS service
 COPY --from=service-packages /opt/venv /opt/venv
+COPY --from=bills /app/service.cdx.json sbom.cdx.json
 COPY nncore nncore
 COPY service service
 RUN python -m compileall -q nncore service

@@ -6,7 +6,7 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train extras test peers clients lint bench conformance long ablation lock clean
+.PHONY: help run train extras test peers clients lint bench conformance long ablation audit lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -50,11 +50,21 @@ long: bench conformance ## the long form of "bench": what it measures, and thous
 ablation: .venv/dev.installed ## measure what each part of a recipe brings (DATA_DIR: MNIST)
 	$(BIN)/python -m benchmarks.ablation
 
+audit: .venv-audit/installed ## look for weaknesses in the code, and for known ones in what is locked
+	.venv-audit/bin/bandit --quiet --recursive nncore trainer service
+	@rm -f .venv-audit/found
+	.venv-audit/bin/pip-audit --strict --disable-pip --progress-spinner off --output .venv-audit/found \
+		$(addprefix --requirement ,$(wildcard requirements/*.txt)) || \
+		if [ -e .venv-audit/found ]; then cat .venv-audit/found; exit 1; \
+		else echo "SKIPPED: what is locked, for what is known of it was not to be had"; fi
+
 lock: ## write the locks anew, with the newest releases (needs uv)
 	$(LOCK) --all-extras --output-file requirements/dev.txt
 	$(LOCK) --extra service --constraint requirements/dev.txt --output-file requirements/service.txt
 	$(LOCK) --extra trainer --constraint requirements/dev.txt --output-file requirements/trainer.txt
 	$(LOCK:pyproject.toml=tests/service/clients/kserve.in) --output-file tests/service/clients/kserve.txt
+	$(LOCK:pyproject.toml=requirements/sbom.in) --output-file requirements/sbom.txt
+	$(LOCK:pyproject.toml=requirements/audit.in) --output-file requirements/audit.txt
 	$(LOCK) --extra trainer --extra onnx --extra tensorboard --constraint requirements/dev.txt \
 		--output-file requirements/extras.txt
 
@@ -77,6 +87,11 @@ clean: ## remove what the other targets made, but for models
 .venv-kserve/installed: tests/service/clients/kserve.txt
 	$(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.venv-audit/installed: requirements/audit.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 .venv/%.installed: requirements/%.txt .venv/bin/pip

@@ -76,7 +76,7 @@ class Manifest:
         try:
             document = json.loads(text)
         except RecursionError:
-            raise ValueError("expected JSON, got brackets nested too deep") from None
+            raise ValueError(_TOO_DEEP) from None
         if not isinstance(document, dict):
             raise ValueError(f"expected a JSON object, got {document!r:.50}")
         if (found := document.get("format_version")) != FORMAT_VERSION:
@@ -125,6 +125,7 @@ class Manifest:
 
 
 _DIGEST = "members_sha256"
+_TOO_DEEP = "expected JSON, got brackets nested too deep"
 _SIGNATURE = {
     *("format_version", "name", "version", "layers", "input", "labels", "sha256", "probes"),
     _DIGEST,
@@ -132,7 +133,11 @@ _SIGNATURE = {
 
 
 def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
+    try:
+        text = json.dumps(document)
+    except RecursionError:  # what can just be read cannot always be written
+        raise ValueError(_TOO_DEEP) from None
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _member(document: Mapping[str, Any], name: str, *kinds: type) -> Any:

@@ -306,9 +306,14 @@ def _read_weights(path: Path, manifest: Manifest) -> bytes:
 
 def _tensors(weights: bytes) -> dict[str, Array]:
     try:
-        return load_tensors(weights)
+        tensors: dict[str, Array] = load_tensors(weights)
     except KeyError as error:  # numpy has no such type
         raise ValueError(f"expected tensors of float32, got {error}") from None
+    for name, tensor in tensors.items():
+        # The probes need not meet them: -inf, before ReLU, is as good as any negative number.
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"expected {name} to be finite, got NaN or infinity in it")
+    return tensors
 
 
 def _probes(model: FCModel, images: Array) -> list[Probe]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from werkzeug.wsgi import ClosingIterator
+
 from service.bodies import discard_body
-from service.error_answers import write_error
+from service.error_answers import refuse
 from service.errors import RequestError
-from service.observation import OBSERVATION
-from service.turns import Turns
+from service.turns import A_MOMENT, Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -76,8 +78,7 @@ class Doorkeeper:
     Args:
         application: What answers; it has the last word, once it has read the body.
         admission: Knows what there is to do.
-        turns: To refuse takes one too: what has just arrived and wants none, a health check say,
-            is not kept waiting by a crowd, and a client that asks again at once comes last.
+        turns: Where a client that was refused stands back, for it may ask again at once.
     """
 
     def __init__(self, application: WSGIApplication, admission: Admission, turns: Turns) -> None:
@@ -93,19 +94,8 @@ class Doorkeeper:
                 self._admission.check(int(length) if length.isdecimal() else 0)
             except RequestError as error:
                 discard_body(environ["wsgi.input"])
-                with self._turns.take():
-                    return _refuse(error, environ, start_response)
+                # What arrives together with a crowd, a health check say, goes before its refusals.
+                time.sleep(A_MOMENT)
+                answer = refuse(error, environ, start_response)
+                return ClosingIterator(answer, self._turns.stand_back)
         return self._application(environ, start_response)
-
-
-def _refuse(
-    error: RequestError, environ: WSGIEnvironment, start_response: StartResponse
-) -> list[bytes]:
-    observed = environ[OBSERVATION]
-    observed.failure = error.detail
-    body, content_type = write_error(
-        environ["PATH_INFO"], error.status, error.detail, observed.request_id
-    )
-    head = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-    start_response("503 Service Unavailable", [*head, *error.headers.items()])
-    return [body]

@@ -1,13 +1,18 @@
 """The application: settings, models, the routes on them."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
 from service.admission import Admission, Doorkeeper
+from service.api_keys import ApiKeys
 from service.core import Core
 from service.docs import create_documentation_routes
 from service.error_answers import register_error_handlers
+from service.gate import Gate
 from service.memory import tune_memory
 from service.metrics import Metrics
 from service.models import Models
@@ -17,6 +22,9 @@ from service.protocols import PROTOCOLS
 from service.routes import create_routes
 from service.settings import Settings
 from service.turns import Turns
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
@@ -43,6 +51,18 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     for create_protocol_routes in PROTOCOLS:
         app.register_blueprint(create_protocol_routes(core))
     register_error_handlers(app)
-    served = Observer(Doorkeeper(app.wsgi_app, admission, turns), metrics)
-    app.wsgi_app = served  # type: ignore[method-assign]
+    guarded = _behind_gates(Doorkeeper(app.wsgi_app, admission, turns), settings)
+    app.wsgi_app = Observer(guarded, metrics)  # type: ignore[method-assign]
     return app
+
+
+def _behind_gates(application: WSGIApplication, settings: Settings) -> WSGIApplication:
+    """Put before the application what the settings ask for."""
+    if settings.rate_limit:
+        # Imported only where it is wanted: it takes a tenth of a second.
+        from service.rate_limit import RateLimit
+
+        application = Gate(application, RateLimit(settings.rate_limit).check)
+    if settings.api_keys:
+        application = Gate(application, ApiKeys(settings.api_keys).check)
+    return application

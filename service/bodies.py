@@ -1,8 +1,10 @@
 """The body of a request: read whole when it is wanted, discarded when it is not."""
 
+from contextlib import suppress
 from typing import IO
 
 from flask import request
+from gevent import Timeout
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
@@ -10,6 +12,8 @@ from service.errors import RequestError
 
 # A broken connection, or chunks that are none.
 _UNREADABLE = (OSError, ParseException, ClientDisconnected)
+# A client that is slower is given up: each holds a connection, of which there are so many.
+_MOST_SECONDS = 60
 _PIECE_BYTES = 2**16
 _MOST_DISCARDED_BYTES = 2**28
 
@@ -18,14 +22,15 @@ def read_body() -> bytes:
     """Read the body of the current request.
 
     Raises:
-        RequestError: It is larger than the limit (413) or does not arrive whole (400).
+        RequestError: It is larger than the limit (413), or does not arrive whole or in time (400).
     """
     length = request.content_length
     try:
-        body = request.get_data(cache=False)
-        # Werkzeug silently cuts a body of unknown length at the limit.
-        if length is None and request.environ["wsgi.input"].read(1):
-            raise RequestEntityTooLarge
+        with Timeout(_MOST_SECONDS):
+            body = request.get_data(cache=False)
+            # Werkzeug silently cuts a body of unknown length at the limit.
+            if length is None and request.environ["wsgi.input"].read(1):
+                raise RequestEntityTooLarge
     except RequestEntityTooLarge:
         raise RequestError(
             413,
@@ -34,6 +39,12 @@ def read_body() -> bytes:
         ) from None
     except _UNREADABLE:
         raise RequestError(400, "expected a whole body, got one that breaks off") from None
+    except Timeout:
+        raise RequestError(
+            400,
+            f"expected a whole body within {_MOST_SECONDS} seconds, got a part of it: "
+            "send fewer images a request",
+        ) from None
     return body
 
 
@@ -42,9 +53,7 @@ def discard_body(body: IO[bytes]) -> None:
 
     Closing the connection on unread data resets it, and the answer may be lost with it.
     """
-    try:
+    with Timeout(_MOST_SECONDS, False), suppress(*_UNREADABLE):
         for _ in range(_MOST_DISCARDED_BYTES // _PIECE_BYTES):
             if not body.read(_PIECE_BYTES):
                 break
-    except _UNREADABLE:
-        pass

@@ -1,7 +1,10 @@
 """Every error as one JSON document, in the form that the clients of its path know."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import orjson
 from flask import Flask, Response, request
@@ -9,7 +12,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from service.bodies import discard_body
 from service.errors import RequestError
-from service.observation import observation
+from service.observation import OBSERVATION, observation
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # How the paths begin whose clients were written for another server, and expect its errors.
 _OTHER_SERVERS = ("/v1", "/v2", "/invocations", "/ping", "/version")
@@ -34,6 +40,25 @@ def write_error(path: str, status: int, detail: str, request_id: str) -> tuple[b
         "detail": detail,
     }
     return orjson.dumps(problem | document), "application/problem+json"
+
+
+def refuse(
+    error: RequestError, environ: WSGIEnvironment, start_response: StartResponse
+) -> list[bytes]:
+    """Answer a request, whose body nobody reads any more, in the application's stead.
+
+    The arguments and what is returned are those of a WSGI application.
+    """
+    observed = environ[OBSERVATION]
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        observed.failure = error.detail
+    body, content_type = write_error(
+        environ["PATH_INFO"], error.status, error.detail, observed.request_id
+    )
+    head = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    status = f"{error.status} {HTTPStatus(error.status).phrase}"
+    start_response(status, [*head, *error.headers.items()])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def register_error_handlers(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import gunicorn.http.wsgi
 from gunicorn.glogging import Logger
 
 from service.settings import Settings, SettingsError
@@ -31,18 +33,20 @@ workers = _settings.workers
 # goes on before those that wait. `post_request` below ends that, at no cost that shows.
 worker_class = "service.worker.Worker"
 keepalive = 5
+# The next one would wait for one of these to end. Each takes 14 kB, for which there is room beside
+# the worker, and a file descriptor, of which many a shell allows 1,024 where it may allow more.
+worker_connections = 2500
+_, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most_files, _most_files))
 graceful_timeout = _settings.graceful_timeout
 
 # The heartbeat of the workers is a file: in memory, for a disk may stall and may be read-only.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # nosec B108
 # It would be written into the home folder.
 control_socket_disable = True
 
-# The workers keep their figures here, in files; `service.metrics` adds them up. The folder is new
-# at each start: what a run before has left would be counted again.
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
-    prefix="nodestack-metrics-", dir=worker_tmp_dir
-)
+# Whoever attacks a server looks for the name of its software first.
+gunicorn.http.wsgi.SERVER = "nodestack"
 
 loglevel = _settings.log_level
 errorlog = "-"
@@ -70,6 +74,17 @@ logconfig_dict = {
     "root": {"level": _settings.log_level.upper(), "handlers": ["error_console"]},
     "loggers": {"gunicorn.error": _logger},
 }
+
+
+def on_starting(_server: object) -> None:
+    """Make the folder where the workers keep their figures; `service.metrics` adds them up.
+
+    It is new at each start, for what a run before has left would be counted again; SIGHUP starts
+    nothing, and reads this file once more.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
+        prefix="nodestack-metrics-", dir=worker_tmp_dir
+    )
 
 
 def post_request(_worker: object, _request: object, _environ: object, _response: object) -> None:

@@ -7,7 +7,6 @@ from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
-from gevent import get_hub
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
@@ -19,6 +18,7 @@ from nncore.types import Array
 from service.errors import RequestError
 from service.image_headers import orientation, strip_jpeg, strip_png
 from service.mnist_form import bring_to_form
+from service.threads import call_aside
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp")
 
@@ -80,13 +80,12 @@ def read_image_files(files: Sequence[bytes], shape: Sequence[int]) -> Array:
         RequestError: One of them is no such file, damaged or too large (422).
     """
     if sum(map(len, files)) > _LARGE_BYTES:
-        opened: list[_File] = get_hub().threadpool.apply(_open_all, (files,))
+        opened = call_aside(_open_all, files)
     else:
         opened = _open_all(files)
     if sum(map(_pixels, opened)) > _LARGE_PIXELS:
         with _decoding:
-            images: Array = get_hub().threadpool.apply(_bring_all_to_form, (opened, shape))
-        return images
+            return call_aside(_bring_all_to_form, opened, shape)
     return _bring_all_to_form(opened, shape)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -15,9 +16,9 @@ def default_workers(cgroup: Path = _CGROUP) -> int:
     """Give a worker for each CPU, as many as the memory is enough for, and at least one.
 
     Args:
-        cgroup: Where the control group's files lie; version 2.
+        cgroup: Where the control group's files lie, of version 2 or else 1.
     """
-    memory = _number(cgroup / "memory.max", 0)
+    memory = _number(cgroup / "memory.max", cgroup / "memory/memory.limit_in_bytes")
     by_memory = MOST_WORKERS_BY_DEFAULT if memory is None else int(memory // _WORKER_BYTES)
     return max(1, min(available_cpus(cgroup), by_memory, MOST_WORKERS_BY_DEFAULT))
 
@@ -26,15 +27,16 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
     """Give how many CPUs the processes may keep busy: by their affinity, and by the quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota, period = _number(cgroup / "cpu.max", 0), _number(cgroup / "cpu.max", 1)
-    if quota is None or not period:
+    quota = _number(cgroup / "cpu.max", cgroup / "cpu/cpu.cfs_quota_us")
+    period = _number(cgroup / "cpu.max", cgroup / "cpu/cpu.cfs_period_us", position=1)
+    if quota is None or quota < 0 or not period:
         return cpus
     return max(1, min(cpus, math.ceil(quota / period)))
 
 
-def _number(file: Path, position: int) -> float | None:
-    """Read one of a file's numbers; None where there is no limit."""
-    try:
-        return float(file.read_text().split()[position])
-    except (OSError, ValueError, IndexError):
-        return None
+def _number(version_2: Path, version_1: Path, position: int = 0) -> float | None:
+    """Read one of a file's numbers, or else the other file's; None where there is no limit."""
+    for file, at in ((version_2, position), (version_1, 0)):
+        with suppress(OSError, ValueError, IndexError):
+            return float(file.read_text().split()[at])
+    return None

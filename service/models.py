@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock, Thread
 
-from gevent import get_hub
-
 from nncore import Fingerprint, ModelRepository, RepositoryError
 from service.errors import RequestError
 from service.metrics import Metrics
 from service.serving import ServedModel, load_model
 from service.settings import Settings
+from service.threads import call_aside
 
 _RETRY_SECONDS = "5"
 # Versions that are kept in memory for those who ask for them by number, beside the current ones.
@@ -167,9 +166,8 @@ class Models:
             # What is in memory was sound, whatever has become of its files.
             return loaded.model if loaded else None
         try:
-            # In a thread of the system: requests are answered meanwhile.
-            model: ServedModel = get_hub().threadpool.apply(
-                load_model, (self._repository, name, version, self._settings.max_batch)
+            model = call_aside(
+                load_model, self._repository, name, version, self._settings.max_batch
             )
         except (RepositoryError, OSError, ValueError) as error:
             self._refused[name, version] = Refusal(fingerprint, str(error))

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 _WATCHERS = ("/health", "/metrics", "/ping", "/v2/health")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _LONGEST_HEADER = 256
-_NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+# A browser that is led to an answer shall make nothing of it but what it is.
+SAFE_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+# Images and what is in them are nobody's but the client's.
+_NOT_KEPT = ("Cache-Control", "no-store")
 # Where a request's WSGI environment has its observation.
 OBSERVATION = "nodestack.observation"
 
@@ -104,7 +110,11 @@ class Observer:
             asked = environ.get("werkzeug.request")
             if asked and getattr(asked, "url_rule", None):
                 observed.route, observed.protocol = asked.url_rule.rule, asked.blueprint
-            headers += (("X-Request-ID", observed.request_id), _NO_SNIFFING)
+            own = {name for name, _ in headers}
+            headers.append(("X-Request-ID", observed.request_id))
+            headers += [header for header in SAFE_HEADERS if header[0] not in own]
+            if environ["REQUEST_METHOD"] == "POST":
+                headers.append(_NOT_KEPT)
             return start_response(line, headers, *exc_info)
 
         self._metrics.in_flight += 1

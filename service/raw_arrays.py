@@ -12,14 +12,19 @@ from service.errors import RequestError
 from service.image_arrays import ImageReader, check_levels
 
 _MAGIC = b"\x93NUMPY"
-_LENGTH_SIZES = {1: 2, 2: 4, 3: 4}  # by format version
+_LENGTH_SIZES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # by format version
 # Of the header; NumPy's own have 118 bytes.
 _LONGEST_HEADER = 1024
+# As Python writes them: no other white space, no number that begins with a 0, no tuple of one
+# number without a comma.
+_GAP = r"[ \t\n]*"
+_SIZE = r"(?:0|[1-9]\d{0,18})"
+_SHAPE = rf"\({_GAP}((?:{_SIZE}{_GAP},{_GAP})+{_SIZE}?{_GAP}|)\)"
 _MEMBER = (
-    r"\s*(?:'descr'\s*:\s*'([^']*)'|'fortran_order'\s*:\s*(True|False)"
-    r"|'shape'\s*:\s*\(((?:\s*\d{1,19}\s*,)*(?:\s*\d{1,19})?)\s*\))\s*"
+    rf"{_GAP}(?:'descr'{_GAP}:{_GAP}'([^']*)'|'fortran_order'{_GAP}:{_GAP}(True|False)"
+    rf"|'shape'{_GAP}:{_GAP}{_SHAPE}){_GAP}"
 )
-_HEADER = re.compile(rf"\{{{_MEMBER},{_MEMBER},{_MEMBER}(?:,\s*)?\}}\s*", re.ASCII)
+_HEADER = re.compile(rf"\{{{_MEMBER},{_MEMBER},{_MEMBER}(?:,{_GAP})?\}}{_GAP}", re.ASCII)
 _DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248])", re.ASCII)
 
 
@@ -91,9 +96,10 @@ def _read_header(body: bytes) -> tuple[np.dtype, bool, tuple[int, ...], int]:
     """Give dtype, Fortran order, shape, and where the data begin."""
     if not body.startswith(_MAGIC):
         raise RequestError(400, f"expected a .npy file, got one that begins with {body[:8]!r}")
-    version = body[6] if len(body) > 6 else 0
+    version = tuple(body[6:8])
     if version not in _LENGTH_SIZES:
-        raise RequestError(400, f"expected .npy format version 1, 2 or 3, got {version}")
+        got = ".".join(map(str, version)) or "none"
+        raise RequestError(400, f"expected .npy format version 1.0, 2.0 or 3.0, got {got}")
     start = 8 + _LENGTH_SIZES[version]
     length = int.from_bytes(body[8:start], "little")
     header = _HEADER.fullmatch(

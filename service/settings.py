@@ -1,7 +1,9 @@
 """What the service can be told, each setting by one variable of the environment."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from service.limits import default_workers
@@ -10,6 +12,9 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMATS = ("text", "json")
 _LARGEST = 2**31 - 1
 _MOST_SECONDS = 86_400
+# What a header can carry.
+_KEY = re.compile(r"[\x21-\x7e]+")
+_RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)", re.ASCII)
 
 
 class SettingsError(ValueError):
@@ -36,6 +41,10 @@ class Settings:
             may use, up to 8, and no more than its memory is enough for.
         graceful_timeout: Seconds that requests in flight get to end in, GRACEFUL_TIMEOUT; by
             default less than the 10 that `docker stop` waits.
+        api_keys: The keys that a request needs one of, API_KEYS and the lines of API_KEYS_FILE; no
+            request needs one when there are none.
+        rate_limit: How often a client may ask a worker, RATE_LIMIT, such as "100/minute"; as often
+            as it likes when empty.
         log_level: The least level that is logged, LOG_LEVEL.
         log_format: "text" or "json", LOG_FORMAT.
     """
@@ -51,6 +60,8 @@ class Settings:
     port: int = 8000
     workers: int = field(default_factory=default_workers)
     graceful_timeout: int = 8
+    api_keys: frozenset[str] = field(default=frozenset(), repr=False)
+    rate_limit: str = ""
     log_level: str = "info"
     log_format: str = "text"
 
@@ -75,6 +86,8 @@ class Settings:
             port=_integer(environ, "PORT", default.port, most=65535),
             workers=_integer(environ, "WEB_CONCURRENCY", default.workers, most=1024),
             graceful_timeout=_integer(environ, "GRACEFUL_TIMEOUT", default.graceful_timeout),
+            api_keys=_keys(environ),
+            rate_limit=_rate(environ),
             log_level=_choice(environ, "LOG_LEVEL", LOG_LEVELS, default.log_level),
             log_format=_choice(environ, "LOG_FORMAT", LOG_FORMATS, default.log_format),
         )
@@ -117,3 +130,36 @@ def _choice(environ: Mapping[str, str], variable: str, choices: Sequence[str], d
             f"{variable}: expected one of {', '.join(choices)}, got {environ[variable]!r:.50}"
         )
     return choice
+
+
+def _keys(environ: Mapping[str, str]) -> frozenset[str]:
+    """Read the API keys; no message tells one."""
+    given, file = environ.get("API_KEYS", ""), environ.get("API_KEYS_FILE")
+    keys = given.split(",")
+    if file:
+        try:
+            keys += Path(file).read_text("ascii").splitlines()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "not ASCII"
+            raise SettingsError(
+                f"API_KEYS_FILE: expected a file with a key a line, got {file!r:.50}: {why}"
+            ) from None
+    found = {key.strip() for key in keys} - {""}
+    # Whoever names keys wants no open door, even if a mistake has left none.
+    if (given or file) and not found:
+        raise SettingsError("API_KEYS, API_KEYS_FILE: expected at least one key, got none")
+    if not all(_KEY.fullmatch(key) for key in found):
+        raise SettingsError(
+            "API_KEYS, API_KEYS_FILE: expected visible ASCII characters, got a key with others"
+        )
+    return frozenset(found)
+
+
+def _rate(environ: Mapping[str, str]) -> str:
+    text = environ.get("RATE_LIMIT", "")
+    if text and not _RATE.fullmatch(text):
+        raise SettingsError(
+            "RATE_LIMIT: expected a number a second, minute, hour or day, such as 100/minute, "
+            f"got {text!r:.50}"
+        )
+    return text

@@ -9,7 +9,7 @@ from threading import Lock
 # Some ten requests of one image are answered in it.
 _SECONDS_BETWEEN_LOOKS = 0.005
 # Unlike 0, any time at all makes gevent's loop look what has arrived.
-_A_MOMENT = 1e-6
+A_MOMENT = 1e-6
 
 
 class Turns:
@@ -35,6 +35,11 @@ class Turns:
         finally:
             self._pass_on()
 
+    def stand_back(self) -> None:
+        """Wait until those that wait now have had their turns."""
+        with self.take():
+            pass
+
     def _wait(self) -> None:
         with self._lock:
             if not self._taken:
@@ -55,5 +60,5 @@ class Turns:
     def _look(self) -> None:
         """Let what has arrived go first, if that was not the case for some time."""
         if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
-            time.sleep(_A_MOMENT)
+            time.sleep(A_MOMENT)
             self._looked = time.monotonic()

@@ -1,12 +1,20 @@
 """The worker class: gunicorn's for gevent, which also lets many connections in at once."""
 
+import socket
 import sys
+from contextlib import suppress
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gunicorn import util
+from gunicorn.http import message
+from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.workers.ggevent import GeventWorker
+
+from service.chunks import Chunks
 
 # So many connections are taken one at a time, in turn with the other workers. Measured while 256
 # are opened at once: with 16 instead, the slowest health check took 50 instead of 33 ms.
@@ -14,6 +22,9 @@ _SHARED_EVENLY = 4
 # A large image is decoded in a thread beside the requests, and so long does either wait for the
 # other; it would be five times as long.
 _SWITCH_SECONDS = 0.001
+# A client that does not take its answer in this time is given up, or it would hold its connection
+# for ever.
+_ANSWER_SECONDS = 60
 
 
 class _Server(StreamServer):  # type: ignore[misc]
@@ -30,6 +41,15 @@ class _Server(StreamServer):  # type: ignore[misc]
         connections = pool.size - pool.free_count() if pool else 0
         return 1 if connections < _SHARED_EVENLY else connections
 
+    def close(self) -> None:
+        """Stop listening, once the connections that wait in the system's queue are taken.
+
+        The system has let their clients in, and would reset them.
+        """
+        while not self.closed and (connection := self.do_read()):
+            self.do_handle(*connection)
+        super().close()
+
 
 class Worker(GeventWorker):  # type: ignore[misc]
     """Runs the service."""
@@ -37,8 +57,47 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """Begin to work; gunicorn calls it in the new process."""
         sys.setswitchinterval(_SWITCH_SECONDS)
+        message.ChunkedReader = Chunks
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Make the application; gunicorn calls it in the new process."""
+        super().load_wsgi()
+        # Imported only here: gunicorn's master needs neither Flask nor numpy.
+        from service.malformed import answer_malformed
+
+        util.write_error = answer_malformed
 
     def server_class(self, listener: Any, *, spawn: Pool, **_: object) -> StreamServer:
         """Make what accepts connections from a listener; gunicorn calls it as it would a class."""
-        return _Server(listener, handle=partial(self.handle, listener), spawn=spawn)
+        # The listener's name is all that is asked of it, also when it is closed already.
+        address = listener.getsockname()
+        named = SimpleNamespace(getsockname=lambda: address)
+        return _Server(listener, handle=partial(self.handle, named), spawn=spawn)
+
+    def handle_request(self, listener: Any, request: Any, client: Any, address: Any) -> None:
+        """Answer a request; gunicorn calls it when the head is there."""
+        client.settimeout(_ANSWER_SECONDS)
+        try:
+            super().handle_request(listener, request, client, address)
+        except TimeoutError:
+            raise StopIteration from None  # which ends the connection
+
+    def handle_error(
+        self, request: Any, client: socket.socket, address: Any, error: Exception
+    ) -> None:
+        """Answer what is no HTTP; no client can make it an error of the service's (501)."""
+        if isinstance(error, UnsupportedTransferCoding):
+            error = InvalidHeader("TRANSFER-ENCODING")
+        super().handle_error(request, client, address, error)
+        _discard_rest(client)
+
+
+def _discard_rest(client: socket.socket) -> None:
+    """Let a client that is still sending come to read the answer, after which nothing comes."""
+    # Imported only here: gunicorn's master needs neither Flask nor numpy.
+    from service.bodies import discard_body
+
+    with suppress(OSError), client.makefile("rb") as rest:
+        client.shutdown(socket.SHUT_WR)
+        discard_body(rest)

@@ -28,7 +28,8 @@ def calibrate(model: FCModel, valid: LabelledImages) -> float:
     """
     sharpness = _best_sharpness(answer_all(model.apply, valid), valid.labels)
     last_layer = model.layers[-1]
-    assert isinstance(last_layer, LinearLayer)  # noqa: S101 - what takes logits ends in one
+    # What takes logits ends in one.
+    assert isinstance(last_layer, LinearLayer)  # noqa: S101  # nosec B101
     for parameter in last_layer.parameters:
         parameter *= sharpness
     return 1 / sharpness

@@ -40,7 +40,8 @@ class LabelledImages:
                 f"{origin}: expected one label for each of {len(images)} images, "
                 f"got labels of shape {labels.shape}"
             )
-        if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        # Not issubdtype, to which a time span is an integer.
+        if labels.dtype.kind not in "iu" or labels.min() < 0:
             raise DataError(
                 f"{origin}: expected labels that are integers from 0 on, got {_described(labels)}"
             )

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+UNREACHED = -1
 _TIMEOUT_SECONDS = 20
+_PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Reply:
     Attributes:
         asked: When it was asked, or should have been at a fixed rate; of `time.monotonic`.
         seconds: From then to the end of the answer.
-        status: The answer's; 0 where the connection failed.
+        status: The answer's; 0 where the connection failed, and UNREACHED where there was none.
         fault: What is wrong with it; None is nothing.
     """
 
@@ -51,25 +53,36 @@ class Reply:
 
 
 class Clients:
-    """Ask over connections that are kept alive, in turn each of the questions.
+    """Ask in turn each of the questions.
 
     A context manager: they ask for as long as the block lasts.
 
     Args:
-        port: Of the service, on the loopback interface.
+        port: Of the service.
         questions: What they ask.
         number: How many there are.
         rate: Questions a second of all together; as many as are answered when None.
+        keep_alive: Whether a client's connection is for all of its questions, or each for one.
+        host: The service's address.
 
     Attributes:
         replies: What came of the questions so far.
     """
 
     def __init__(
-        self, port: int, questions: Sequence[Question], number: int, rate: float | None = None
+        self,
+        port: int,
+        questions: Sequence[Question],
+        number: int,
+        rate: float | None = None,
+        *,
+        keep_alive: bool = True,
+        host: str = "127.0.0.1",
     ) -> None:
         self.replies: list[Reply] = []
         self._port = port
+        self._keep_alive = keep_alive
+        self._host = host
         self._questions = questions
         self._interval = number / rate if rate else 0.0
         self._over = threading.Event()
@@ -88,7 +101,7 @@ class Clients:
             thread.join()
 
     def _ask_on(self, client: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         # At a fixed rate the clients' first questions are spread over the interval.
         due = time.monotonic() + self._interval * client / len(self._threads)
         for number in count(client):
@@ -99,11 +112,20 @@ class Clients:
             question = self._questions[number % len(self._questions)]
             status, fault = _ask(connection, question)
             self.replies.append(Reply(asked, time.monotonic() - asked, status, fault))
+            if not self._keep_alive:
+                connection.close()
+            if status == UNREACHED:
+                self._over.wait(_PAUSE_SECONDS)
         connection.close()
 
 
 def _ask(connection: http.client.HTTPConnection, question: Question) -> tuple[int, str | None]:
     method = "GET" if question.content is None else "POST"
+    try:
+        if connection.sock is None:
+            connection.connect()
+    except OSError as error:
+        return UNREACHED, f"{type(error).__name__}: {error}"
     try:
         connection.request(method, question.path, question.content, dict(question.headers))
         answer = connection.getresponse()

@@ -1,18 +1,21 @@
 """What the service has to answer, known from the versions themselves."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.chaos.clients import Question
+from benchmarks.chaos.protocols import PICTURE, PREDICT_JSON, WAYS, Way
 from nncore import FCModel, ModelRepository, PublishedModel, scale_pixels
 from nncore.types import Array
 
 _SHAPE = (28, 28)
 _LABELS = tuple("0123456789")
 _TOLERANCE = 1e-6
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "digit.json"
 
 
 class Truth:
@@ -25,40 +28,59 @@ class Truth:
     Attributes:
         question: Asks `POST /predict` for some images; the answer has to be what the version that
             it names gives.
+        questions: Ask the same in every protocol, and for a digit in an image file.
     """
 
     def __init__(self, models: Path, images: int = 1) -> None:
         self._repository = ModelRepository(models)
-        self._pixels = np.random.default_rng(0).integers(0, 256, (images, *_SHAPE)).astype(np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 256, (images, *_SHAPE)).astype(np.uint8)
+        # A picture's noise would be taken for the paper's grain.
+        digit = np.array([json.loads(_EXAMPLE.read_bytes())["pixels"]], np.uint8)
+        self._images = np.concatenate([pixels, digit])
         self._expected: dict[int, Array] = {}
-        self.question = Question(
-            "/predict",
-            json.dumps({"pixels": self._pixels.tolist()}).encode(),
-            {"Content-Type": "application/json"},
-            self._find_fault,
-        )
+        asked, drawn = slice(images), slice(images, None)
+        self.question = self._ask(PREDICT_JSON, asked)
+        self.questions = [*(self._ask(way, asked) for way in WAYS), self._ask(PICTURE, drawn)]
+
+    @property
+    def newest(self) -> int:
+        """The number of the version that was published last; 0 before the first."""
+        return max(self._expected, default=0)
 
     def publish(self) -> PublishedModel:
         """Publish the next version."""
         version = max(self._repository.versions("mnist"), default=0) + 1
         model = FCModel(_SHAPE, (16,), len(_LABELS), rng=np.random.default_rng(version))
         # Known before it can answer.
-        self._expected[version] = model.predict(scale_pixels(self._pixels)).T
+        self._expected[version] = model.predict(scale_pixels(self._images)).T
         return self._repository.publish(
             "mnist",
             model,
             labels=_LABELS,
-            probe_images=self._pixels[:1],
+            probe_images=self._images[:1],
             provenance={},
             report={},
         )
 
-    def _find_fault(self, _: Mapping[str, str], body: bytes) -> str | None:
-        answer = json.loads(body)
-        expected = self._expected.get(answer["version"])
-        if expected is None:
-            return f"answered by version {answer['version']}, which was never published"
-        given = np.array([prediction["probabilities"] for prediction in answer["predictions"]])
-        if given.shape != expected.shape or not np.abs(given - expected).max() <= _TOLERANCE:
-            return f"not what version {answer['version']} gives"
-        return None
+    def know_copy(self, version: int, of: int) -> None:
+        """Expect of a version, which is not published here, what another gives."""
+        self._expected[version] = self._expected[of]
+
+    def remove_all_but(self, newest: int) -> None:
+        """Remove the versions but the newest so many."""
+        for version in sorted(self._repository.versions("mnist"))[:-newest]:
+            shutil.rmtree(self._repository.root / "mnist" / str(version))
+
+    def _ask(self, way: Way, which: slice) -> Question:
+        def find_fault(headers: Mapping[str, str], answer: bytes) -> str | None:
+            version, given = way.read(headers, answer)
+            expected = self._expected.get(version)
+            if expected is None:
+                return f"answered by version {version}, which was never published"
+            right = expected[which]
+            if given.shape != right.shape or not np.abs(given - right).max() <= _TOLERANCE:
+                return f"not what version {version} gives"
+            return None
+
+        body = way.write(self._images[which])
+        return Question(way.path, body.content, body.headers, find_fault)

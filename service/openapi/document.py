@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.openapi.errors import REQUEST_ID, error_responses, error_schemas
+from service.openapi.errors import REQUEST_ID, Form, error_responses, error_schemas
+from service.openapi.gates import (
+    SECURITY_SCHEMES,
+    WWW_AUTHENTICATE,
+    behind_gates,
+    gate_paragraphs,
+    gate_statuses,
+)
 from service.openapi.images import image_schemas
 from service.openapi.mlflow import mlflow_paths
 from service.openapi.open_inference import open_inference_paths
@@ -16,11 +23,12 @@ from service.version import VERSION
 
 
 class _Section(NamedTuple):
-    """Paths that belong together."""
+    """Paths that belong together, and have one form of errors."""
 
     name: str
     description: str
     paths: Callable[[Subject], Json]
+    form: Form
 
 
 _SECTIONS = (
@@ -28,26 +36,31 @@ _SECTIONS = (
         "Predict",
         "The service's own protocol: images in, labels and probabilities out.",
         predict_paths,
+        "Problem",
     ),
     _Section(
         "Open Inference Protocol",
         "What KServe, Triton and MLServer speak, version 2, for their clients as they are.",
         open_inference_paths,
+        "Error",
     ),
     _Section(
         "TensorFlow Serving, KServe v1",
         "TensorFlow Serving's REST protocol and KServe's first, which share their paths.",
         v1_paths,
+        "Error",
     ),
     _Section(
         "MLflow, SageMaker",
         "MLflow's scoring protocol, which is also what SageMaker asks of a container.",
         mlflow_paths,
+        "Error",
     ),
     _Section(
         "Service",
         "What the service tells of itself: whether it is well, what it serves, what it has done.",
         service_paths,
+        "Problem",
     ),
 )
 _DESCRIPTION = """\
@@ -108,12 +121,15 @@ def describe(subject: Subject) -> Json:
     for section in _SECTIONS:
         for path, operations in section.paths(subject).items():
             paths[path] = {"parameters": headers} | {
-                method: {"tags": [section.name]} | operation
+                method: {"tags": [section.name]}
+                | behind_gates(subject, path, section.form, operation)
                 for method, operation in operations.items()
             }
+    description = _DESCRIPTION + gate_paragraphs(subject)
+    with_keys: Json = {"securitySchemes": SECURITY_SCHEMES} if subject.keyed else {}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Nodestack", "version": VERSION, "description": _DESCRIPTION},
+        "info": {"title": "Nodestack", "version": VERSION, "description": description},
         "servers": [{"url": "/"}],
         "tags": [
             {"name": section.name, "description": section.description} for section in _SECTIONS
@@ -121,8 +137,9 @@ def describe(subject: Subject) -> Json:
         "paths": paths,
         "components": {
             "schemas": image_schemas(subject) | error_schemas(),
-            "headers": _RESPONSE_HEADERS,
+            "headers": _RESPONSE_HEADERS | (WWW_AUTHENTICATE if subject.keyed else {}),
             "parameters": _REQUEST_HEADERS,
-            "responses": error_responses(),
-        },
+            "responses": error_responses(gate_statuses(subject)),
+        }
+        | with_keys,
     }

@@ -1,5 +1,6 @@
 """The errors, in two forms, each for the clients of its paths; see `service.error_answers`."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Literal
 
@@ -14,6 +15,11 @@ _ERRORS = {
     400: (
         "The body is malformed, or does not arrive whole.",
         "malformed JSON: unexpected character at line 1 column 2",
+    ),
+    401: (
+        "There is no API key with the request, or another than the service knows.",
+        "expected an API key of this service, got none: "
+        "send one as Authorization: Bearer KEY or X-API-Key: KEY",
     ),
     404: (
         "There is none of this name or number.",
@@ -31,11 +37,18 @@ _ERRORS = {
         "The body is well-formed, but not what the model takes.",
         "expected 784 numbers an image, got 783 in image 0",
     ),
+    429: (
+        "The client has asked too often.",
+        "expected at most 100/minute from a client, got more: try again in 7 s",
+    ),
     503: (
         "No model is ready to answer, or there is too much to do at once.",
         "expected fewer requests at once, got this one while 64 wait: try again later",
     ),
 }
+# Answered only where there are keys and a limit.
+_OF_GATES = {401, 429}
+_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 # The clients of other servers know no 422.
 _BAD_REQUEST = (
     "The body is malformed, does not arrive whole, or is not what the model takes.",
@@ -48,12 +61,19 @@ def errors(form: Form, *statuses: int) -> Json:
     return {str(status): {"$ref": f"#/components/responses/{form}{status}"} for status in statuses}
 
 
-def error_responses() -> Json:
-    """Make the components that `errors` refers to."""
-    responses = {
-        f"Problem{status}": _response("Problem", status, *_ERRORS[status]) for status in _ERRORS
+def error_responses(of_gates: Collection[int]) -> Json:
+    """Make the components that `errors` refers to.
+
+    Args:
+        of_gates: Those of 401 and 429 that can come.
+    """
+    own = {
+        status: error
+        for status, error in _ERRORS.items()
+        if status not in _OF_GATES or status in of_gates
     }
-    others = _ERRORS | {400: _BAD_REQUEST}
+    responses = {f"Problem{status}": _response("Problem", status, *own[status]) for status in own}
+    others = own | {400: _BAD_REQUEST}
     del others[422]
     return responses | {
         f"Error{status}": _response("Error", status, *others[status]) for status in others
@@ -70,8 +90,8 @@ def error_schemas() -> Json:
 
 def _response(form: Form, status: int, meaning: str, detail: str) -> Json:
     headers = dict(REQUEST_ID_HEADER)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
+    if name := _HEADERS.get(status):
+        headers[name] = {"$ref": f"#/components/headers/{name}"}
     example: Json = {"error": detail, "request_id": REQUEST_ID}
     if form == "Problem":
         title = HTTPStatus(status).phrase

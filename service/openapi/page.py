@@ -159,6 +159,7 @@ def _answer(status: str, response: Json) -> Answer:
 
 
 def _commands(path: str, operation: Json) -> Iterator[Command]:
+    curl = 'curl -H "X-API-Key: $API_KEY"' if "security" in operation else "curl"
     target = "{origin}" + path
     for parameter in operation.get("parameters", []):
         target = target.replace(f"{{{parameter['name']}}}", str(parameter.get("example")))
@@ -171,14 +172,14 @@ def _commands(path: str, operation: Json) -> Iterator[Command]:
             headers = {"Content-Type": media_type} | example.get("x-headers", {})
             options = [f"-H '{header}: {value}' \\\n" for header, value in headers.items()]
             send = "  ".join([*options, f"--data-binary @- {target}"])
-            line = f"curl -s {{origin}}{file} |\n  curl {send}"
+            line = f"{curl} -s {{origin}}{file} |\n  {curl} {send}"
             yield Command(example.get("summary", ""), line, body)
         for name, example in media.get("x-example-files", {}).items():
             form = f"-F '{name}=@-;filename={name}' {target}"
-            line = f"curl -s {{origin}}{example['externalValue']} |\n  curl {form}"
+            line = f"{curl} -s {{origin}}{example['externalValue']} |\n  {curl} {form}"
             yield Command(example["summary"], line, None)
     if "requestBody" not in operation:
-        yield Command("", f"curl {target}", None)
+        yield Command("", f"{curl} {target}", None)
 
 
 def shorten(value: Any, indent: str = "") -> str:

@@ -33,6 +33,8 @@ class Subject:
         max_batch: The most images in a request.
         max_body_bytes: The largest body of a request.
         probabilities: What the model answers to the example, one a class.
+        keyed: Whether requests need an API key.
+        rate_limit: How often a client may ask, as in the settings; empty when as often as it likes.
     """
 
     model: str
@@ -42,6 +44,8 @@ class Subject:
     max_batch: int
     max_body_bytes: int
     probabilities: list[float]
+    keyed: bool = False
+    rate_limit: str = ""
 
     @classmethod
     def of(cls, models: Models, settings: Settings) -> Self:
@@ -66,6 +70,8 @@ class Subject:
             max_batch=settings.max_batch,
             max_body_bytes=settings.max_body_bytes,
             probabilities=probabilities,
+            keyed=bool(settings.api_keys),
+            rate_limit=settings.rate_limit,
         )
 
     @cached_property

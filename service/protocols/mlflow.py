@@ -132,7 +132,7 @@ def _read_split(images: ImageReader, frame: Any, arrays: int) -> Array:
         raise RequestError(
             400, f'expected {_SPLIT} to be an object with "data", got {quoted(frame)}'
         )
-    data = frame["data"]
+    data = frame[choose_form(frame, ("data",))]
     rows = len(data) if isinstance(data, JsonArray) else 0
     for name, length in (("columns", images.image_size), ("index", rows)):
         names = frame.get(name)

@@ -66,7 +66,7 @@ def read_json_size(header: str | None) -> int | None:
         return None
     if not (header.isascii() and header.isdecimal() and len(header) < 20):
         raise RequestError(
-            400, f"expected Inference-Header-Content-Length to be a number, got {header:.100}"
+            400, f"expected Inference-Header-Content-Length to be a number, got {quoted(header)}"
         )
     return int(header)
 

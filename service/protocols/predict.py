@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import orjson
@@ -236,9 +237,9 @@ _DECODERS: Mapping[str, Callable[[ServedModel, bytes, Options], Array]] = {
 def _read_query(model: ServedModel) -> Options:
     """Read the options in the path's query, where bodies other than JSON have theirs."""
     options = Options()
-    if not request.query_string:
-        return options
-    for name, value in request.args.items(multi=True):
+    # Flask's own reading of it fails where its bytes are no UTF-8.
+    query = request.query_string.decode(errors="replace")
+    for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in _PARAMETERS:
             raise RequestError(
                 422, f"expected no query but {', '.join(_PARAMETERS)}, got {quoted(name)}"

@@ -241,7 +241,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: replace_weights(
             folder, lambda t: t.update({"0.bias": t["0.bias"] * np.nan})
         ),
-        "expected the probes' probabilities",
+        "expected 0.bias to be finite",
+    ),
+    "infinite weights": (
+        lambda folder: replace_weights(
+            folder, lambda t: t.update({"0.bias": np.full_like(t["0.bias"], -np.inf)})
+        ),
+        "expected 0.bias to be finite",
     ),
     "other weights": (
         lambda folder: replace_weights(folder, lambda t: t.update({"0.bias": t["0.bias"] + 5})),

@@ -71,7 +71,9 @@ def running(model_dir: Path, log: Path, environment: Mapping[str, str]) -> Itera
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn_conf.py"]
+    # Not by -m, which does not survive SIGUSR2: gunicorn's own folder would come first to import.
+    gunicorn = Path(sys.executable).with_name("gunicorn")
+    command = [str(gunicorn), "-c", "service/gunicorn_conf.py"]
     settings = {"PORT": str(port), "MODEL_DIR": str(model_dir), **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -75,22 +75,26 @@ def test_a_request_beyond_is_refused_at_the_door(
     assert client.get("/health").status_code == 200
 
 
-def test_a_refusal_waits_for_its_turn_but_reads_the_body_before() -> None:
-    turns, body, statuses = Turns(), BytesIO(b"x" * 1000), list[str]()
+def test_who_is_refused_is_answered_at_once_and_stands_back_before_the_next_request() -> None:
+    turns, body, statuses, over = Turns(), BytesIO(b"x" * 1000), list[str](), list[str]()
     door = Doorkeeper(_answer_everything, Admission(0), turns)
 
     def ask(method: str) -> None:
         environ = create_environ(method=method, input_stream=body, content_length=1000)
         environ[OBSERVATION] = Observation("id")
-        list(door(environ, lambda status, *_: statuses.append(status)))  # type: ignore[arg-type]
+        answer = door(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
+        getattr(answer, "close", lambda: None)()
+        over.append(method)
 
     with ThreadPoolExecutor(1) as others, turns.take():
         refused = others.submit(ask, "POST")
-        wait_until(lambda: body.tell() == 1000, "the body to be read")
+        wait_until(lambda: statuses == ["503 Service Unavailable"], "the refusal")
+        assert body.tell() == 1000
+        wait_until(lambda: bool(turns._waiting), "the client to stand back")
         ask("GET")
-        assert statuses == ["200 OK"]
+        assert over == ["GET"]
     refused.result(20)
-    assert statuses == ["200 OK", "503 Service Unavailable"]
+    assert over == ["GET", "POST"]
 
 
 def _answer_everything(_: WSGIEnvironment, start: StartResponse) -> list[bytes]:

@@ -40,6 +40,25 @@ def test_the_memory_bounds_the_workers(tmp_path: Path, memory: str, workers: int
     assert default_workers(tmp_path) == workers
 
 
+@pytest.mark.parametrize(("quota", "cpus"), [("-1", 16), ("150000", 2), ("50000", 1)])
+def test_the_quota_of_version_1_bounds_the_cpus(tmp_path: Path, quota: str, cpus: int) -> None:
+    folder = tmp_path / "cpu"
+    folder.mkdir()
+    (folder / "cpu.cfs_quota_us").write_text(quota)
+    (folder / "cpu.cfs_period_us").write_text("100000")
+    assert available_cpus(tmp_path) == cpus
+
+
+@pytest.mark.parametrize(("memory", "workers"), [(2**63 - 4096, 8), (300 * 2**20, 2)])
+def test_the_memory_of_version_1_bounds_the_workers(
+    tmp_path: Path, memory: int, workers: int
+) -> None:
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    (folder / "memory.limit_in_bytes").write_text(str(memory))
+    assert default_workers(tmp_path) == workers
+
+
 def test_where_there_is_no_limit(tmp_path: Path) -> None:
     assert available_cpus(tmp_path) == 16
     assert default_workers(tmp_path) == 8

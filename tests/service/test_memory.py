@@ -6,6 +6,7 @@ import pytest
 # In a process of its own, whose memory nothing else has used.
 PROGRAM = """
 import resource
+from threading import Barrier, Lock, Thread
 from PIL import Image
 from service.memory import tune_memory
 
@@ -15,14 +16,32 @@ def resident():
 
 tune_memory()
 before = resident()
+{work}
+print(resident() - before)
+"""
+LARGE = """
 for _ in range(2):
     images = [Image.new("RGBA", (4000, side), "white") for side in (1000, 4000, 2000)]
     del images
-print(resident() - before)
+"""
+IN_THREADS = """
+together, alone = Barrier(8), Lock()
+def decode():
+    together.wait()
+    with alone:
+        Image.new("RGBA", (1000, 1500), "white")
+    together.wait()
+threads = [Thread(target=decode) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it asks the Linux kernel")
-def test_large_images_leave_nothing_behind() -> None:
-    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
-    assert int(result.stdout) < 8 * 2**20
+@pytest.mark.parametrize(("work", "most"), [(LARGE, 8), (IN_THREADS, 16)])
+def test_large_images_leave_little_behind(work: str, most: int) -> None:
+    command = [sys.executable, "-c", PROGRAM.format(work=work)]
+    result = subprocess.run(command, capture_output=True, check=True)
+    assert int(result.stdout) < most * 2**20

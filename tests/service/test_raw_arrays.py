@@ -140,9 +140,9 @@ def test_nothing_is_unpickled() -> None:
     [
         (b"", 400, "expected a .npy file, got one that begins with b''"),
         (b"PK\3\4" + bytes(99), 400, r"got one that begins with b'PK"),
-        (b"\x93NUMPY", 400, "expected .npy format version 1, 2 or 3, got 0"),
-        (by_hand(header(), version=9), 400, "version 1, 2 or 3, got 9"),
-        (by_hand(header(), version=0), 400, "version 1, 2 or 3, got 0"),
+        (b"\x93NUMPY", 400, "expected .npy format version 1.0, 2.0 or 3.0, got none"),
+        (by_hand(header(), version=9), 400, "version 1.0, 2.0 or 3.0, got 9.0"),
+        (by_hand(header(), version=0), 400, "version 1.0, 2.0 or 3.0, got 0.0"),
         (b"\x93NUMPY\1\0", 400, "got another one"),
         (b"\x93NUMPY\1\0\xff\xff", 400, "got a longer one"),
         (b"\x93NUMPY\2\0\xff\xff\xff\xff" + header().encode(), 400, "got a longer one"),

@@ -160,3 +160,13 @@ def test_the_figures_add_up_over_workers_and_survive_them(service: Service) -> N
     wait_until(lambda: service.log.read_text().count("ready: mnist 1") == 3, "another worker")
     assert figures(service)[counted] == len(answers)
     wait_until(lambda: version_of_all_workers(service) == 1, "its figures")
+
+
+def test_the_figures_survive_a_restart_of_the_workers(service: Service) -> None:
+    counted = 'nodestack_requests_total{protocol="predict",route="/predict",status="200"}'
+    assert service.ask("/predict", json.loads(BODY))[0] == http.HTTPStatus.OK
+    wait_until(lambda: figures(service).get(counted) == 1, "the answer to be counted")
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: service.log.read_text().count("Worker exiting") == WORKERS, "the restart")
+    assert figures(service).get(counted) == 1
+    wait_until(lambda: version_of_all_workers(service) == 1, "the new workers' figures")

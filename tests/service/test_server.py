@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -10,13 +11,18 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from gevent import socket as gevent_socket
+from gevent.pool import Pool
 
 from nncore import PublishedModel, scale_pixels
+from service.worker import Worker
 from tests.service.conftest import publish
 from tests.service.server import (
     DEADLINE_SECONDS,
@@ -140,6 +146,44 @@ def test_chunks_that_are_none_are_a_clients_error(service: Service) -> None:
     assert "breaks off" in json.loads(answer)["detail"]
 
 
+@pytest.mark.parametrize("path", ["/predict", "/health"])
+@pytest.mark.parametrize("chunks", ["zz\r\n", "1\r\nab", "0\r\nno trailer\r\n\r\n", "f" * 2**17])
+def test_what_follows_chunks_that_are_none_is_no_request(
+    service: Service, path: str, chunks: str
+) -> None:
+    method = "GET" if path == "/health" else "POST"
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    hidden = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    filling = "X" * 2**14  # more than the server reads at once
+    with service.open_socket() as client:
+        client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n{chunks}".encode())
+        with suppress(ConnectionError):
+            client.sendall(f"{filling}\r\n{hidden}".encode())
+        status, _ = read_answer(client)
+        assert status == (200 if path == "/health" else 400)
+        with suppress(ConnectionError):
+            assert client.recv(1) == b""
+    log = service.log.read_text()
+    assert "Traceback" not in log
+    assert "Invalid request" not in log
+
+
+def test_an_unknown_transfer_coding_is_a_clients_error(service: Service) -> None:
+    with service.open_socket() as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: br\r\n\r\n")
+        status, answer = read_answer(client)
+    assert status == 400
+    assert "TRANSFER-ENCODING" in json.loads(answer)["detail"]
+
+
+def test_a_client_that_sends_no_http_reads_why_not(service: Service) -> None:
+    with service.open_socket() as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n" + bytes(2**24))
+        status, answer = read_answer(client)
+    assert status == 400
+    assert "no header" in json.loads(answer)["detail"]
+
+
 def test_the_health_check_of_the_container(service: Service) -> None:
     def check(port: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -193,6 +237,7 @@ def test_the_life_of_one_worker(tmp_path: Path) -> None:
         check_that_health_is_answered_under_load(service)
         check_that_slow_clients_hold_up_nobody(service)
         check_that_an_eager_client_takes_its_turn(service)
+        check_that_tiny_chunks_hold_up_nobody(service)
 
         second = publish(tmp_path / "models", seed=1)
         assert second.manifest.version == first.manifest.version + 1
@@ -253,6 +298,15 @@ def check_that_an_eager_client_takes_its_turn(service: Service) -> None:
     assert answers.count(b"alive") < requests / 10
 
 
+def check_that_tiny_chunks_hold_up_nobody(service: Service) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with service.open_socket() as client:
+        client.sendall(head + b"1\r\nx\r\n" * 2**17 + b"0\r\n\r\n")
+        assert service.ask("/health")[0] == 200
+        assert not select.select([client], [], [], 0)[0]  # it is not answered yet
+        assert read_answer(client)[0] == 415
+
+
 def check_that_it_ends_what_it_began(service: Service, published: PublishedModel) -> None:
     body = json.dumps({"pixels": LEVELS[0].tolist()}).encode()
     with service.open_socket() as client:
@@ -268,3 +322,27 @@ def check_that_it_ends_what_it_began(service: Service, published: PublishedModel
     expected = published.model.predict(scale_pixels(LEVELS[:1]))[:, 0]
     got = json.loads(answer)["predictions"][0]["probabilities"]
     np.testing.assert_allclose(got, expected, atol=1e-6, rtol=0)
+
+
+def test_who_has_been_let_in_is_served_though_the_listener_closes() -> None:
+    listener = gevent_socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    address = listener.getsockname()
+    served = []
+
+    def handle(listener: Any, *_: object) -> None:
+        served.append(listener.getsockname())
+
+    connections = Pool(8)
+    server_class: Any = Worker.server_class
+    server = server_class(SimpleNamespace(handle=handle), listener, spawn=connections)
+    server.start()
+    clients = [socket.create_connection(address) for _ in range(3)]
+    server.close()  # before the event loop has seen them
+    connections.join()
+    assert served == [address] * len(clients)
+    for client in clients:
+        client.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)

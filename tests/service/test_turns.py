@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier, Event
 from types import SimpleNamespace
 
@@ -35,6 +37,32 @@ def test_one_that_fails_ends_its_turn() -> None:
             raise ValueError("broken")
     with turns.take():
         pass
+
+
+def test_whoever_stands_back_goes_on_after_those_that_wait() -> None:
+    turns, order, go = Turns(), list[str](), Event()
+
+    def take(name: str) -> None:
+        with turns.take():
+            assert go.wait(20)
+            order.append(name)
+
+    def stand_back() -> None:
+        turns.stand_back()
+        order.append("refused")
+
+    others: list[Callable[[], None]] = [partial(take, "second"), stand_back]
+    with ThreadPoolExecutor(4) as clients:
+        waiting = [clients.submit(take, "first")]
+        wait_until(lambda: turns._taken, "the first to have its turn")
+        for number, ask in enumerate(others, 1):
+            waiting.append(clients.submit(ask))
+            wait_until(lambda: len(turns._waiting) == number, "the next to wait")  # noqa: B023
+        go.set()
+        for one in waiting:
+            one.result(20)
+    assert order == ["first", "second", "refused"]
+    turns.stand_back()  # nobody waits
 
 
 def test_a_look_is_due_every_few_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:

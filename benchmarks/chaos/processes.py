@@ -1,0 +1,31 @@
+"""Who runs, and what they hold: the processes of a service that was started here."""
+
+from contextlib import suppress
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """List the processes that a process has started; none of one that has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return []
+
+
+def open_files(pid: int) -> int:
+    """Give how many file descriptors a process has, its connections among them."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def threads(pid: int) -> int:
+    """Give how many threads a process has."""
+    return _status(pid, "Threads:")
+
+
+def resident_kilobytes(pid: int) -> int:
+    """Give how much memory a process has."""
+    return _status(pid, "VmRSS:")
+
+
+def _status(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))

@@ -1,0 +1,145 @@
+"""Every protocol is asked for a long time, and the model is another one every few seconds."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.chaos import processes
+from benchmarks.chaos.clients import Clients, Reply
+from benchmarks.chaos.outcome import Outcome, percentile
+from benchmarks.chaos.truth import Truth
+from tests.service.server import Service, running, wait_until
+
+_WORKERS = 2
+_CLIENTS = 8
+_LOAD = 0.7
+_RELOAD_EVERY_SECONDS = 5
+_SETTINGS = {
+    "WEB_CONCURRENCY": str(_WORKERS),
+    "RELOAD_SECONDS": "0.5",
+    "LOG_LEVEL": "warning",
+}
+_MOST_DRIFT = 0.02
+_MOST_SLOWER = 1.2
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Some seconds of the run, of `time.monotonic`."""
+
+    start: float
+    end: float
+
+    def __contains__(self, moment: float) -> bool:
+        return self.start <= moment < self.end
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What a worker has at a moment."""
+
+    at: float
+    kilobytes: int
+    files: int
+    threads: int
+
+
+def run(full: bool, folder: Path) -> Outcome:
+    """Ask for ten minutes or, for CI, twenty seconds, of which one minute or four are warm-up."""
+    outcome = Outcome()
+    seconds, window = (600, 60) if full else (20, 4)
+    truth = Truth(folder / "models")
+    truth.publish()
+    with running(folder / "models", folder / "log", _SETTINGS) as service:
+        wait_until(lambda: len(processes.children(service.process.pid)) == _WORKERS, "the workers")
+        rate = _LOAD * _capacity(service, truth)
+        start = time.monotonic()
+        with Clients(service.port, truth.questions, _CLIENTS, rate) as clients:
+            samples = _watch(service, truth, seconds)
+        workers = processes.children(service.process.pid)
+        newest = service.ask("/health")[1]["version"]
+    log = service.log.read_text()
+    outcome.expect(set(workers) == set(samples), "a worker was lost")
+    outcome.expect(newest == truth.newest, f"version {newest} answers, not {truth.newest}")
+    outcome.expect(not log, f"the log tells of trouble: {log[:200]}")
+    windows = (
+        _Window(start + window, start + 2 * window),
+        _Window(start + seconds - window, start + seconds),
+    )
+    outcome.figures |= {
+        "asked in every protocol": f"{seconds} s at {rate:,.0f} a second",
+        "reloads meanwhile": f"{truth.newest - 1}",
+    }
+    _judge_replies(outcome, clients.replies, windows, judged=full)
+    _judge_workers(outcome, samples, windows)
+    return outcome
+
+
+def _capacity(service: Service, truth: Truth) -> float:
+    for seconds in (1, 3):  # to warm up, and to measure
+        with Clients(service.port, truth.questions, _CLIENTS) as clients:
+            time.sleep(seconds)
+    return len(clients.replies) / seconds
+
+
+def _watch(service: Service, truth: Truth, seconds: int) -> dict[int, list[_Sample]]:
+    """Publish versions and remove old ones, and look at the workers every second."""
+    samples: dict[int, list[_Sample]] = {pid: [] for pid in processes.children(service.process.pid)}
+    start = time.monotonic()
+    for second in range(1, seconds):
+        time.sleep(max(0.0, start + second - time.monotonic()))
+        for pid, seen in samples.items():
+            seen.append(_look_at(pid))
+        if second % _RELOAD_EVERY_SECONDS == 0:
+            truth.publish()
+            truth.remove_all_but(newest=2)
+    time.sleep(max(0.0, start + seconds - time.monotonic()))
+    return samples
+
+
+def _look_at(pid: int) -> _Sample:
+    return _Sample(
+        time.monotonic(),
+        processes.resident_kilobytes(pid),
+        processes.open_files(pid),
+        processes.threads(pid),
+    )
+
+
+def _judge_replies(
+    outcome: Outcome, replies: list[Reply], windows: tuple[_Window, _Window], *, judged: bool
+) -> None:
+    """Judge the answers, and how fast they came if that is no accident of a short run."""
+    bad = [reply for reply in replies if not reply.is_good]
+    early, late = (
+        percentile([reply.seconds for reply in replies if reply.asked in window], 99)
+        for window in windows
+    )
+    outcome.expect(not bad, f"{len(bad)} requests failed or were answered wrongly, {bad[:1]}")
+    slower = late > _MOST_SLOWER * early
+    outcome.expect(not (judged and slower), f"the p99 went from {early:.1f} to {late:.1f} ms")
+    outcome.figures |= {
+        "right answers": f"{len(replies) - len(bad):,}",
+        "failed or wrong": f"{len(bad)}",
+        "p99 after warm-up and at the end": f"{early:.1f} ms, {late:.1f} ms",
+    }
+
+
+def _judge_workers(
+    outcome: Outcome, samples: dict[int, list[_Sample]], windows: tuple[_Window, _Window]
+) -> None:
+    drifts = []
+    for seen in samples.values():
+        early, late = ([sample for sample in seen if sample.at in window] for window in windows)
+        before, after = (median(sample.kilobytes for sample in part) for part in (early, late))
+        drifts.append(after / before - 1)
+        # What loads a model opens files for a moment.
+        before, after = (median(sample.files for sample in part) for part in (early, late))
+        outcome.expect(before == after, f"a worker's open files went from {before} to {after}")
+        # The thread that loads models ends when it has had nothing to do for some seconds.
+        most, most_after = (max(sample.threads for sample in part) for part in (early, late))
+        outcome.expect(most == most_after, f"a worker's threads went from {most} to {most_after}")
+    worst = max(drifts)
+    outcome.expect(worst <= _MOST_DRIFT, f"a worker's memory grew by {worst:.1%}")
+    outcome.figures["growth of a worker's memory, worst"] = f"{worst:.1%}"

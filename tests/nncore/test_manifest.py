@@ -1,0 +1,13 @@
+from contextlib import suppress
+
+from nncore import Manifest
+from nncore.manifest import Probe
+
+MANIFEST = Manifest("tiny", 1, [1, 2], [1], ["a", "b"], "0" * 64, [Probe([0], [0.5, 0.5])], {})
+
+
+def test_brackets_nested_to_any_depth_are_read_or_refused() -> None:
+    members = MANIFEST.to_json().rstrip()[:-1]
+    for depth in range(900, 1100):
+        with suppress(ValueError):
+            Manifest.from_json(f'{members}, "deep": {"[" * depth}{"]" * depth}}}')
