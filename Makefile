@@ -6,7 +6,8 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train extras test peers clients lint bench conformance long ablation audit lock clean
+.PHONY: help run train extras test peers clients lint bench conformance long ablation chaos fuzz audit \
+	lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -50,6 +51,12 @@ long: bench conformance ## the long form of "bench": what it measures, and thous
 ablation: .venv/dev.installed ## measure what each part of a recipe brings (DATA_DIR: MNIST)
 	$(BIN)/python -m benchmarks.ablation
 
+chaos: .venv/dev.installed .venv-fuzz/installed ## do harm to the real processes, and see that they hold
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+fuzz: .venv-fuzz/installed ## fuzz whatever reads strangers' bytes, a minute each
+	.venv-fuzz/bin/python -m tests.fuzz $(ARGS)
+
 audit: .venv-audit/installed ## look for weaknesses in the code, and for known ones in what is locked
 	.venv-audit/bin/bandit --quiet --recursive nncore trainer service
 	@rm -f .venv-audit/found
@@ -65,11 +72,13 @@ lock: ## write the locks anew, with the newest releases (needs uv)
 	$(LOCK:pyproject.toml=tests/service/clients/kserve.in) --output-file tests/service/clients/kserve.txt
 	$(LOCK:pyproject.toml=requirements/sbom.in) --output-file requirements/sbom.txt
 	$(LOCK:pyproject.toml=requirements/audit.in) --output-file requirements/audit.txt
+	$(LOCK) tests/fuzz/requirements.in --extra service --constraint requirements/dev.txt \
+		--output-file tests/fuzz/requirements.txt
 	$(LOCK) --extra trainer --extra onnx --extra tensorboard --constraint requirements/dev.txt \
 		--output-file requirements/extras.txt
 
 clean: ## remove what the other targets made, but for models
-	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz_cache
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
@@ -87,6 +96,11 @@ clean: ## remove what the other targets made, but for models
 .venv-kserve/installed: tests/service/clients/kserve.txt
 	$(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.venv-fuzz/installed: tests/fuzz/requirements.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 .venv-audit/installed: requirements/audit.txt

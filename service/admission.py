@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from werkzeug.wsgi import ClosingIterator
@@ -12,7 +12,7 @@ from werkzeug.wsgi import ClosingIterator
 from service.bodies import discard_body
 from service.error_answers import refuse
 from service.errors import RequestError
-from service.turns import A_MOMENT, Turns
+from service.turns import Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -78,7 +78,8 @@ class Doorkeeper:
     Args:
         application: What answers; it has the last word, once it has read the body.
         admission: Knows what there is to do.
-        turns: Where a client that was refused stands back, for it may ask again at once.
+        turns: To refuse takes one, so that a crowd does not keep the others from theirs, nor
+            a health check that arrives with it from being answered.
     """
 
     def __init__(self, application: WSGIApplication, admission: Admission, turns: Turns) -> None:
@@ -93,9 +94,8 @@ class Doorkeeper:
             try:
                 self._admission.check(int(length) if length.isdecimal() else 0)
             except RequestError as error:
-                discard_body(environ["wsgi.input"])
-                # What arrives together with a crowd, a health check say, goes before its refusals.
-                time.sleep(A_MOMENT)
-                answer = refuse(error, environ, start_response)
-                return ClosingIterator(answer, self._turns.stand_back)
+                with self._turns.take(to_refuse=True):
+                    answer = refuse(error, environ, start_response)
+                # Its body may take long to arrive, and is read once that is answered.
+                return ClosingIterator(answer, partial(discard_body, environ["wsgi.input"]))
         return self._application(environ, start_response)

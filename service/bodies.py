@@ -1,9 +1,10 @@
 """The body of a request: read whole when it is wanted, discarded when it is not."""
 
 from contextlib import suppress
+from socket import SHUT_RDWR
 from typing import IO
 
-from flask import request
+from flask import Response, after_this_request, request
 from gevent import Timeout
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -40,12 +41,25 @@ def read_body() -> bytes:
     except _UNREADABLE:
         raise RequestError(400, "expected a whole body, got one that breaks off") from None
     except Timeout:
+        # What has been read of it is lost, and where the next request begins with it.
+        after_this_request(_end_connection)
         raise RequestError(
             400,
             f"expected a whole body within {_MOST_SECONDS} seconds, got a part of it: "
             "send fewer images a request",
         ) from None
     return body
+
+
+def _end_connection(response: Response) -> Response:
+    environ = request.environ
+
+    @response.call_on_close
+    def shut() -> None:
+        with suppress(OSError, KeyError):
+            environ["gunicorn.socket"].shutdown(SHUT_RDWR)
+
+    return response
 
 
 def discard_body(body: IO[bytes]) -> None:

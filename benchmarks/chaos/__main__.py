@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.chaos import (
     container,
+    fuzz,
     hostile,
     ramp,
     reloads,
@@ -36,13 +37,14 @@ EXPERIMENTS: dict[str, Experiment] = {
     "restarts": restarts.run,
     "container": container.run,
     "hostile": hostile.run,
+    "fuzz": fuzz.run,
     "rude-clients": rude_clients.run,
     "ramp": ramp.run,
     "soak": soak.run,
 }
 # The soak takes ten of fifteen minutes. What it is judged by are its first minute after the
 # warm-up and its last one; between them, with the lowest priority, there is time for others.
-_BESIDE_SOAK = ("trainer-kills", "trainer-disk", "trainer-pairs")
+_BESIDE_SOAK = ("trainer-kills", "trainer-disk", "trainer-pairs", "fuzz")
 _SOAK_JUDGED_SECONDS = 150
 _LOWEST_PRIORITY = 19
 

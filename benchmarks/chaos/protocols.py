@@ -75,9 +75,10 @@ def _v2(protocol: Protocol) -> Way:
 
 
 PREDICT_JSON = Way("/predict", PREDICT.write, _read_predict)
+PREDICT_OCTETS = Way("/predict", _write_octets, _read_predict)
 WAYS = (
     PREDICT_JSON,
-    Way("/predict", _write_octets, _read_predict),
+    PREDICT_OCTETS,
     Way("/predict", _write_npy, _read_predict),
     Way("/v1/models/mnist:predict", _write_instances, _read_instances),
     Way("/invocations", _write_instances, _read_instances),

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.chaos.clients import Question
-from benchmarks.chaos.protocols import PICTURE, PREDICT_JSON, WAYS, Way
+from benchmarks.chaos.protocols import PICTURE, PREDICT_JSON, PREDICT_OCTETS, WAYS, Way
 from nncore import FCModel, ModelRepository, PublishedModel, scale_pixels
 from nncore.types import Array
 
@@ -24,15 +24,18 @@ class Truth:
     Args:
         models: The model repository.
         images: How many there are in the question.
+        hidden_sizes: Of the networks; the smallest that tells one version from another by default.
 
     Attributes:
         question: Asks `POST /predict` for some images; the answer has to be what the version that
             it names gives.
+        octets: Asks the same, a byte a pixel.
         questions: Ask the same in every protocol, and for a digit in an image file.
     """
 
-    def __init__(self, models: Path, images: int = 1) -> None:
+    def __init__(self, models: Path, images: int = 1, hidden_sizes: Sequence[int] = (16,)) -> None:
         self._repository = ModelRepository(models)
+        self._hidden_sizes = hidden_sizes
         pixels = np.random.default_rng(0).integers(0, 256, (images, *_SHAPE)).astype(np.uint8)
         # A picture's noise would be taken for the paper's grain.
         digit = np.array([json.loads(_EXAMPLE.read_bytes())["pixels"]], np.uint8)
@@ -40,6 +43,7 @@ class Truth:
         self._expected: dict[int, Array] = {}
         asked, drawn = slice(images), slice(images, None)
         self.question = self._ask(PREDICT_JSON, asked)
+        self.octets = self._ask(PREDICT_OCTETS, asked)
         self.questions = [*(self._ask(way, asked) for way in WAYS), self._ask(PICTURE, drawn)]
 
     @property
@@ -50,7 +54,8 @@ class Truth:
     def publish(self) -> PublishedModel:
         """Publish the next version."""
         version = max(self._repository.versions("mnist"), default=0) + 1
-        model = FCModel(_SHAPE, (16,), len(_LABELS), rng=np.random.default_rng(version))
+        rng = np.random.default_rng(version)
+        model = FCModel(_SHAPE, self._hidden_sizes, len(_LABELS), rng=rng)
         # Known before it can answer.
         self._expected[version] = model.predict(scale_pixels(self._images)).T
         return self._repository.publish(

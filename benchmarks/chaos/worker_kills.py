@@ -12,6 +12,7 @@ from statistics import median
 
 from benchmarks.chaos.clients import Clients, Reply
 from benchmarks.chaos.outcome import Outcome
+from benchmarks.chaos.processes import children
 from benchmarks.chaos.truth import Truth
 from tests.service.server import Service, running, wait_until
 
@@ -32,7 +33,7 @@ def run(full: bool, folder: Path) -> Outcome:
     truth.publish()
     settings = {"WEB_CONCURRENCY": str(_WORKERS), "LOG_LEVEL": "warning"}
     with running(folder / "models", folder / "log", settings) as service:
-        wait_until(lambda: len(_workers(service)) == _WORKERS, "the workers")
+        wait_until(lambda: len(children(service.process.pid)) == _WORKERS, "the workers")
         with Clients(service.port, [truth.question], _CLIENTS) as clients:
             time.sleep(2)
             undisturbed = len(clients.replies) / 2
@@ -43,17 +44,12 @@ def run(full: bool, folder: Path) -> Outcome:
     return outcome
 
 
-def _workers(service: Service) -> list[int]:
-    pid = service.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def _kill(service: Service, kills: int) -> list[float]:
     choice = random.Random(0)
     times = []
     for _ in range(kills):
         time.sleep(_EVERY_SECONDS)
-        os.kill(choice.choice(_workers(service)), signal.SIGKILL)
+        os.kill(choice.choice(children(service.process.pid)), signal.SIGKILL)
         times.append(time.monotonic())
     return times
 

@@ -1,8 +1,9 @@
+import socket
 from io import BytesIO
 
 import gevent
 import pytest
-from flask import Flask
+from flask import Flask, Response
 
 from service.bodies import discard_body, read_body
 from service.errors import RequestError
@@ -28,6 +29,24 @@ def test_a_body_that_takes_too_long_is_given_up() -> None:
         with pytest.raises(RequestError, match=r"expected a whole body within 0\.01") as caught:
             read_body()
         assert caught.value.status == 400
+
+
+def test_its_connection_ends_with_the_answer() -> None:
+    """For nobody knows any more where the next request begins."""
+    app = Flask("test")
+    ours, theirs = socket.socketpair()
+    environ = {"wsgi.input_terminated": True, "gunicorn.socket": ours}
+    with (
+        ours,
+        theirs,
+        app.test_request_context(method="POST", input_stream=Slow(), environ_overrides=environ),
+    ):
+        with pytest.raises(RequestError):
+            read_body()
+        answer = app.process_response(Response())
+        ours.send(b"answer")
+        answer.close()
+        assert theirs.makefile("rb").read() == b"answer"
 
 
 def test_so_is_one_that_nobody_wants() -> None:

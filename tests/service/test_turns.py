@@ -1,6 +1,4 @@
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from threading import Barrier, Event
 from types import SimpleNamespace
 
@@ -23,7 +21,7 @@ def test_turns_come_in_the_order_in_which_they_are_asked_for() -> None:
         wait_until(lambda: order == [0], "the first to have its turn")
         for number in range(1, 8):
             clients.submit(take, number)
-            wait_until(lambda: len(turns._waiting) == number, "the next to wait")  # noqa: B023
+            wait_until(lambda: len(turns._computing) == number, "the next to wait")  # noqa: B023
         assert order == [0]
         go.set()
         first.result(20)
@@ -39,30 +37,31 @@ def test_one_that_fails_ends_its_turn() -> None:
         pass
 
 
-def test_whoever_stands_back_goes_on_after_those_that_wait() -> None:
-    turns, order, go = Turns(), list[str](), Event()
+def test_computing_and_refusing_have_their_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, order, now = Turns(), list[str](), [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None)
+    monkeypatch.setattr("service.turns.time", clock)
 
-    def take(name: str) -> None:
+    def compute() -> None:
         with turns.take():
-            assert go.wait(20)
-            order.append(name)
+            order.append("compute")
+            now[0] += 0.01
 
-    def stand_back() -> None:
-        turns.stand_back()
-        order.append("refused")
+    def refuse() -> None:
+        with turns.take(to_refuse=True):
+            order.append("refuse")
+            now[0] += 0.004
 
-    others: list[Callable[[], None]] = [partial(take, "second"), stand_back]
-    with ThreadPoolExecutor(4) as clients:
-        waiting = [clients.submit(take, "first")]
-        wait_until(lambda: turns._taken, "the first to have its turn")
-        for number, ask in enumerate(others, 1):
-            waiting.append(clients.submit(ask))
-            wait_until(lambda: len(turns._waiting) == number, "the next to wait")  # noqa: B023
-        go.set()
-        for one in waiting:
-            one.result(20)
-    assert order == ["first", "second", "refused"]
-    turns.stand_back()  # nobody waits
+    with ThreadPoolExecutor(12) as clients, turns.take():
+        for queue, ask, number in (
+            (turns._computing, compute, 3),
+            (turns._refusing, refuse, 5),
+        ):
+            for waiting in range(1, number + 1):
+                clients.submit(ask)
+                wait_until(lambda: len(queue) == waiting, "the next to wait")  # noqa: B023
+        now[0] += 0.01
+    assert order == ["refuse", "compute", "refuse", "compute", "compute", *3 * ["refuse"]]
 
 
 def test_a_look_is_due_every_few_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
