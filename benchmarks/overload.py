@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.machine import processor
+from benchmarks.repeating import repeating
 from benchmarks.serving.contenders import OURS, contenders
 from benchmarks.serving.load import LoadError, answers, check_tools
 from benchmarks.serving.protocols import PREDICT, Body
@@ -139,7 +140,7 @@ class _Overload:
         with ExitStack() as asking:
             for path, seconds in probes.items():
                 asking.enter_context(self._asking(path, seconds, improper))
-            asking.enter_context(_repeating(predict))
+            asking.enter_context(repeating(predict, _PROBE_SECONDS))
             yield
 
     @contextmanager
@@ -153,25 +154,8 @@ class _Overload:
             if status != 200:
                 improper.set()
 
-        with _repeating(ask):
+        with repeating(ask, _PROBE_SECONDS):
             yield
-
-
-@contextmanager
-def _repeating(ask: Callable[[], None]) -> Iterator[None]:
-    over = threading.Event()
-
-    def repeat() -> None:
-        while not over.wait(_PROBE_SECONDS):
-            ask()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _p99(seconds: "np.typing.NDArray[np.float64]") -> float:

@@ -7,7 +7,6 @@ waits for.
 import http.client
 import socket
 import struct
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,6 +15,7 @@ from typing import BinaryIO
 
 from benchmarks.chaos.clients import Question
 from benchmarks.chaos.wire import write_request
+from benchmarks.repeating import repeating
 
 Harm = Callable[[int, Sequence[Question], list[str]], AbstractContextManager[None]]
 
@@ -69,7 +69,7 @@ def vanishing_mid_body(port: int, questions: Sequence[Question], _: list[str]) -
         with _connection(port, reset=next(resets)) as client:
             client.sendall(write_request(question)[:-half])
 
-    with _repeating(vanish, 1 / _VANISHING_A_SECOND):
+    with repeating(vanish, 1 / _VANISHING_A_SECOND):
         yield
 
 
@@ -84,7 +84,7 @@ def vanishing_mid_answer(port: int, _: Sequence[Question], __: list[str]) -> Ite
             client.sendall(request)
             client.recv(1)
 
-    with _repeating(vanish, 1 / _BIG_ANSWERS_A_SECOND):
+    with repeating(vanish, 1 / _BIG_ANSWERS_A_SECOND):
         yield
 
 
@@ -105,7 +105,7 @@ def pipelined(port: int, questions: Sequence[Question], faults: list[str]) -> It
                     if fault := _read_fault(stream, f"{number}", question):
                         faults.append(fault)
 
-        with _repeating(ask, 1):
+        with repeating(ask, 1):
             yield
 
 
@@ -153,29 +153,11 @@ def _dripping(port: int, beginning: bytes) -> Iterator[None]:
         clients.append(client)
 
     try:
-        with _repeating(drip, 1 / _SLOW):
+        with repeating(drip, 1 / _SLOW):
             yield
     finally:
         for client in clients:
             client.close()
-
-
-@contextmanager
-def _repeating(act: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Act every so many seconds in a thread."""
-    over = threading.Event()
-
-    def repeat() -> None:
-        while not over.wait(seconds):
-            act()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ _ROOT = Path(__file__).parents[2]
 _NAME = "toy"
 _IMAGES = 600
 _SHAPE = (28, 28)
-_RECIPE = ("--hidden-sizes", "32", "--epochs", "24", "--no-augment")
+_RECIPE = ("--hidden-sizes", "32", "--epochs", "12", "--no-augment")
 _DEADLINE_SECONDS = 60
 
 # What may lie in a place, as a pattern: after a run, after one that failed, after one killed.

@@ -1,4 +1,4 @@
-"""Fuzz the targets one after another, each from its corpus, for a bounded time."""
+"""Fuzz the targets, as many at once as there are cores, each from its corpus for a bounded time."""
 
 import argparse
 import os
@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.fuzz.published import CORPUS
@@ -30,8 +32,9 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.targets) - set(targets):
         parser.error(f"expected of {', '.join(targets)}, got {', '.join(sorted(unknown))}")
-    faults = [not _fuzz(name, options.seconds) for name in options.targets or targets]
-    return int(any(faults))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sound = list(pool.map(partial(_fuzz, seconds=options.seconds), options.targets or targets))
+    return int(not all(sound))
 
 
 def _fuzz(name: str, seconds: int) -> bool:
