@@ -37,20 +37,19 @@ class Admission:
         self._requests = 0
         self._bytes = 0
 
-    def check(self, size: int) -> None:
-        """Refuse a request with a body of a size in bytes that `admit` would refuse.
-
-        Raises:
-            RequestError: There is too much to do (503).
-        """
+    def has_room(self, size: int = 0) -> bool:
+        """Tell whether `admit` would let in a request with a body of a size in bytes."""
         crowded = self._requests > 0 and self._bytes + size > _MOST_BYTES
-        if crowded or self._requests >= self._most_requests:
-            raise RequestError(
-                503,
-                f"expected fewer requests at once, got this one while {self._requests} wait: "
-                "try again later",
-                {"Retry-After": _RETRY_SECONDS},
-            )
+        return not crowded and self._requests < self._most_requests
+
+    def refusal(self) -> RequestError:
+        """Give the error for whom there is no room (503)."""
+        return RequestError(
+            503,
+            f"expected fewer requests at once, got this one while {self._requests} wait: "
+            "try again later",
+            {"Retry-After": _RETRY_SECONDS},
+        )
 
     @contextmanager
     def admit(self, size: int) -> Iterator[None]:
@@ -59,7 +58,8 @@ class Admission:
         Raises:
             RequestError: There is too much to do (503).
         """
-        self.check(size)
+        if not self.has_room(size):
+            raise self.refusal()
         self._requests += 1
         self._bytes += size
         try:
@@ -91,11 +91,13 @@ class Doorkeeper:
         """Answer a request, as PEP 3333 has it."""
         if environ["REQUEST_METHOD"] == "POST":
             length = environ.get("CONTENT_LENGTH", "")
-            try:
-                self._admission.check(int(length) if length.isdecimal() else 0)
-            except RequestError as error:
-                with self._turns.take(to_refuse=True):
-                    answer = refuse(error, environ, start_response)
+            if not self._admission.has_room(int(length) if length.isdecimal() else 0):
+                answer = self.refuse(environ, start_response)
                 # Its body may take long to arrive, and is read once that is answered.
                 return ClosingIterator(answer, partial(discard_body, environ["wsgi.input"]))
         return self._application(environ, start_response)
+
+    def refuse(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        """Answer a request that there is no room for it, and leave its body alone."""
+        with self._turns.take(to_refuse=True):
+            return refuse(self._admission.refusal(), environ, start_response)

@@ -11,6 +11,7 @@ from service.admission import Admission, Doorkeeper
 from service.api_keys import ApiKeys
 from service.core import Core
 from service.docs import create_documentation_routes
+from service.early_refusals import EarlyRefusals
 from service.error_answers import register_error_handlers
 from service.gate import Gate
 from service.memory import tune_memory
@@ -51,8 +52,12 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     for create_protocol_routes in PROTOCOLS:
         app.register_blueprint(create_protocol_routes(core))
     register_error_handlers(app)
-    guarded = _behind_gates(Doorkeeper(app.wsgi_app, admission, turns), settings)
+    doorkeeper = Doorkeeper(app.wsgi_app, admission, turns)
+    guarded = _behind_gates(doorkeeper, settings)
     app.wsgi_app = Observer(guarded, metrics)  # type: ignore[method-assign]
+    app.extensions["early_refusals"] = EarlyRefusals(
+        admission, Observer(doorkeeper.refuse, metrics)
+    )
     return app
 
 

@@ -1,18 +1,18 @@
 """Bodies that arrive in chunks, however they are cut and wherever they break."""
 
 import io
-import time
 from typing import Any
 
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import Unreader
 
+from service.waiting import let_others_go_first
+
 # A chunk's size with its extensions, or all trailers; far more than anyone sends.
 _LONGEST_HEAD = 2**15
 # Of chunks of a byte each, so many are read in less than a millisecond.
 _CHUNKS_A_TURN = 64
-_A_MOMENT = 1e-6
 
 
 class Chunks(ChunkedReader):  # type: ignore[misc]
@@ -48,7 +48,7 @@ class Chunks(ChunkedReader):  # type: ignore[misc]
         """Read a chunk's head, and now and then let others go first."""
         self._chunks += 1
         if self._chunks % _CHUNKS_A_TURN == 0:
-            time.sleep(_A_MOMENT)
+            let_others_go_first()
         return super().parse_chunk_size(unreader, data)
 
     def get_data(self, unreader: Unreader, buf: io.BytesIO) -> None:

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import gevent
 import gunicorn.http.wsgi
 from gunicorn.glogging import Logger
 
@@ -29,8 +28,7 @@ bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 # Measured with wrk, 2 workers, 16 connections of one image and 4 of 256: throughput is much the
 # same, but sync keeps no connection alive, and a few slow clients occupy every thread of gthread.
-# gevent stands both, yet alone it is unfair: a connection whose next requests have arrived already
-# goes on before those that wait. `post_request` below ends that, at no cost that shows.
+# gevent stands both.
 worker_class = "service.worker.Worker"
 keepalive = 5
 # The next one would wait for one of these to end. Each takes 14 kB, for which there is room beside
@@ -85,11 +83,6 @@ def on_starting(_server: object) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
         prefix="nodestack-metrics-", dir=worker_tmp_dir
     )
-
-
-def post_request(_worker: object, _request: object, _environ: object, _response: object) -> None:
-    """Let every connection that is ready have its turn before this one goes on."""
-    gevent.sleep(1e-6)  # unlike 0, any time at all makes the event loop look for new events
 
 
 def child_exit(_server: object, worker: Any) -> None:

@@ -7,6 +7,7 @@ from gunicorn import util
 
 from service.error_answers import write_error
 from service.observation import SAFE_HEADERS
+from service.raw_answers import write_answer
 
 
 def answer_malformed(client: socket.socket, status: int, reason: str, message: str) -> None:
@@ -21,11 +22,10 @@ def answer_malformed(client: socket.socket, status: int, reason: str, message: s
     request_id = secrets.token_hex(16)
     body, content_type = write_error("", status, message or reason, request_id)
     headers = [
-        ("Connection", "close"),
         ("Content-Type", content_type),
         ("Content-Length", str(len(body))),
         ("X-Request-ID", request_id),
         *SAFE_HEADERS,
     ]
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    util.write_nonblock(client, f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode() + body)
+    answer = write_answer(f"{status} {reason}", headers, body, close=True)
+    util.write_nonblock(client, answer)

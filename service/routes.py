@@ -48,8 +48,6 @@ def create_routes(models: Models, metrics: Metrics) -> Blueprint:
     def scrape() -> Response:
         """Give the figures of all workers, in a form of Prometheus's."""
         metrics.flush()
-        # It takes as long as a few predictions. A thread would take that from them as well, and be
-        # at it far longer on a busy machine: at each file that it opens, others go first.
         text, content_type = metrics.scrape(request.headers.get("Accept", ""))
         return Response(text, content_type=content_type)
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+from service.waiting import let_others_go_first
+
 # While both are asked for, computing gets so many times as long as refusing. Measured at four times
 # the capacity: with 1 instead, a third as many requests were accepted.
 _COMPUTING_SHARE = 4
 # Some ten requests of one image are answered in it.
 _SECONDS_BETWEEN_LOOKS = 0.005
-# Unlike 0, any time at all makes gevent's loop look what has arrived.
-_A_MOMENT = 1e-6
 
 
 class Turns:
@@ -43,7 +43,7 @@ class Turns:
         finally:
             ended = time.monotonic()
             if ended - self._looked > _SECONDS_BETWEEN_LOOKS:
-                time.sleep(_A_MOMENT)
+                let_others_go_first()
                 self._looked = time.monotonic()
             seconds = ended - started
             self._pass_on(-_COMPUTING_SHARE * seconds if to_refuse else seconds)

@@ -2,7 +2,9 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nncore import PublishedModel, scale_pixels
 from service.logs import JsonFormatter, TextFormatter
+from service.metrics import _in_steps
 from service.settings import Settings
 from tests.service.conftest import make_app
 
@@ -193,3 +196,17 @@ def test_a_version_that_is_none_gets_the_plain_form(client: FlaskClient, accept:
     answer = client.get("/metrics", headers={"Accept": accept})
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain")
+
+
+def test_a_scrape_is_made_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, steps = [100.0], list[float]()
+    monkeypatch.setattr("service.metrics.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("service.metrics.let_others_go_first", lambda: steps.append(now[0]))
+
+    def files() -> Iterator[int]:
+        for number in range(8):
+            now[0] += 0.0004
+            yield number
+
+    assert list(_in_steps(files())) == list(range(8))
+    assert steps == pytest.approx([100.0012, 100.0024])

@@ -340,9 +340,9 @@ def test_who_has_been_let_in_is_served_though_the_listener_closes() -> None:
     server.start()
     clients = [socket.create_connection(address) for _ in range(3)]
     server.close()  # before the event loop has seen them
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
     connections.join()
     assert served == [address] * len(clients)
     for client in clients:
         client.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address)

@@ -66,8 +66,8 @@ def test_computing_and_refusing_have_their_shares(monkeypatch: pytest.MonkeyPatc
 
 def test_a_look_is_due_every_few_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     turns, looks, now = Turns(), list[float](), [100.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=looks.append)
-    monkeypatch.setattr("service.turns.time", clock)
+    monkeypatch.setattr("service.turns.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("service.turns.let_others_go_first", lambda: looks.append(now[0]))
     for seconds, expected in ((0, 1), (0.004, 1), (0.002, 2), (0.001, 2), (1, 3)):
         now[0] += seconds
         with turns.take():

@@ -1,7 +1,9 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gevent import Timeout, socket
+from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.ggevent import GeventWorker
 
 from service.worker import Worker
@@ -15,6 +17,27 @@ def test_a_client_that_does_not_take_its_answer_is_given_up(
 
     monkeypatch.setattr(GeventWorker, "handle_request", answer)
     monkeypatch.setattr("service.worker._ANSWER_SECONDS", 0.01)
+    worker = object.__new__(Worker)
+    worker.alive = True
+    request = SimpleNamespace(refuse=lambda *_, close: False)
     service, client = socket.socketpair()
     with service, client, Timeout(20), pytest.raises(StopIteration):
-        Worker.handle_request(object.__new__(Worker), None, None, service, None)
+        worker.handle_request(None, request, service, None)
+
+
+@pytest.mark.parametrize(("rest", "expected"), [(b"", 1), (b"POST /predict HTTP/1.1", 8)])
+def test_whose_next_request_is_there_waits_longer_for_the_others(
+    monkeypatch: pytest.MonkeyPatch, rest: bytes, expected: int
+) -> None:
+    passes: list[None] = []
+    monkeypatch.setattr("service.worker.let_others_go_first", lambda: passes.append(None))
+    monkeypatch.setattr(GeventWorker, "handle_request", lambda *_: None)
+    unreader = IterUnreader([rest])
+    unreader.unread(unreader.read())
+    worker = object.__new__(Worker)
+    worker.alive = True
+    request = SimpleNamespace(refuse=lambda *_, close: False, unreader=unreader)
+    service, client = socket.socketpair()
+    with service, client:
+        worker.handle_request(None, request, service, None)
+    assert len(passes) == expected
