@@ -28,6 +28,7 @@ from benchmarks.serving.contenders import OURS, contenders
 from benchmarks.serving.load import LoadError, answers, check_tools
 from benchmarks.serving.protocols import PREDICT, Body
 from benchmarks.serving.server import Server, ServerError
+from nncore.types import Array
 
 RESULTS = Path(__file__).with_name("results")
 TIMES = 4
@@ -118,6 +119,8 @@ class _Overload:
             "accepted": seen.rate * accepted.mean(),
             "refused": seen.rate * refused.mean(),
             "p99 accepted": _p99(seen.seconds[accepted]),
+            "p50 refused": _percentile(seen.seconds[refused], 50),
+            "p99 refused": _p99(seen.seconds[refused]),
             **{f"{what}, p99": _p99(np.array(probes[f"/{what}"])) for what in _PROBED},
             **{f"{what}, worst": 1e3 * max(probes[f"/{what}"]) for what in _PROBED},
             "improper": float(improper.is_set()),
@@ -158,8 +161,13 @@ class _Overload:
             yield
 
 
-def _p99(seconds: "np.typing.NDArray[np.float64]") -> float:
-    return float(np.percentile(seconds * 1e3, 99)) if len(seconds) else float("nan")
+def _p99(seconds: Array) -> float:
+    return _percentile(seconds, 99)
+
+
+def _percentile(seconds: Array, percent: float) -> float:
+    """Give a percentile in milliseconds."""
+    return float(np.percentile(seconds * 1e3, percent)) if len(seconds) else float("nan")
 
 
 def _table(rounds: list[Round]) -> list[str]:
@@ -172,6 +180,8 @@ def _table(rounds: list[Round]) -> list[str]:
         f"| {middle['accepted']:,.0f} |",
         f"| p99 of the accepted | {middle['p99 at capacity']:.1f} ms "
         f"| {middle['p99 accepted']:.1f} ms |",
+        f"| p50, p99 of the refused | | {middle['p50 refused']:.1f}, "
+        f"{middle['p99 refused']:.1f} ms |",
         *(f"| {what}, p99 | | {middle[f'{what}, p99']:.1f} ms |" for what in _PROBED),
     ]
 

@@ -12,6 +12,7 @@ from typing import Any
 import gunicorn.http.wsgi
 from gunicorn.glogging import Logger
 
+from service.closing_door import close_gently
 from service.settings import Settings, SettingsError
 
 # A worker computes on one core, and there are as many workers as cores. The workers inherit this
@@ -83,6 +84,11 @@ def on_starting(_server: object) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
         prefix="nodestack-metrics-", dir=worker_tmp_dir
     )
+
+
+def when_ready(server: object) -> None:
+    """See to it that the end is one for nobody who is in already."""
+    close_gently(server)
 
 
 def child_exit(_server: object, worker: Any) -> None:

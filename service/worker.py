@@ -1,6 +1,5 @@
 """The worker class: gunicorn's for gevent, which also lets many connections in at once."""
 
-import _socket
 import socket
 import sys
 from contextlib import suppress
@@ -8,7 +7,6 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from gevent import socket as gevent_socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn import util
@@ -52,15 +50,8 @@ class _Server(StreamServer):  # type: ignore[misc]
 
         The system has let their clients in, and would reset them.
         """
-        if not self.closed:
-            self.stop_accepting()
-            # Without gevent's way from the last look to the close, on which more would come.
-            listener = _socket.socket(fileno=self.socket.detach())
-            with suppress(BlockingIOError):
-                while True:
-                    descriptor, address = listener._accept()  # type: ignore[attr-defined]
-                    self.do_handle(gevent_socket.socket(fileno=descriptor), address)
-            listener.close()
+        while not self.closed and (connection := self.do_read()):
+            self.do_handle(*connection)
         super().close()
 
 

@@ -47,10 +47,17 @@ def lines_of(document: Path) -> list[str]:
 
 
 BLOCKS = blocks_of(README)
-COMMANDS = sorted({line for document in DOCUMENTS for line in lines_of(document)})
+# Those that stand in the text of the README.
+IN_TEXT = sorted(
+    set(re.findall(r"`((?:make|docker|python|curl|pip|sh) [^`]+)`", README.read_text()))
+    | set(re.findall(r"`([A-Z_]+=\S+ [a-z][^`]*)`", README.read_text()))
+)
+COMMANDS = sorted({line for document in DOCUMENTS for line in lines_of(document)} | {*IN_TEXT})
 # What `make train` hands to the trainer.
 TRAINERS = [
-    " ".join(re.findall(r'ARGS="(.*)"', line)) for line in COMMANDS if line.startswith("make train")
+    " ".join(re.findall(r'ARGS="?([^"]*)', line))
+    for line in COMMANDS
+    if line.startswith("make train")
 ]
 # A request, and the answer that is shown below it.
 EXCHANGES = [
@@ -148,7 +155,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("arguments", TRAINERS)
 def test_a_trainers_command_runs(workshop: Path, arguments: str) -> None:
-    if not ({"--dataset", "export"} & set(arguments.split()) or os.environ.get("DATA_DIR")):
+    needs_none = {"--dataset", "export", "--help"} & set(arguments.split())
+    if not needs_none and not os.environ.get("DATA_DIR"):
         pytest.skip("needs MNIST in DATA_DIR")
     command = [sys.executable, "-m", "trainer", *shlex.split(arguments)]
     own = {"PYTHONPATH": str(ROOT), "CACHE_DIR": str(workshop / "cache")}
@@ -198,6 +206,25 @@ def test_a_command_of_containers_is_one_that_ci_runs(command: str) -> None:
     if not steps.exists():
         pytest.skip("the steps of CI are not in the container")
     assert command in [line.strip() for line in steps.read_text().splitlines()]
+
+
+RUN_ELSEWHERE = {
+    "docker compose restart service": ("benchmarks/chaos/container.py", '"restart", "service"'),
+    "python -m examples.linear_regression": ("tests/test_examples.py", "linear_regression"),
+}
+
+
+@pytest.mark.parametrize("command", IN_TEXT)
+def test_a_command_in_the_text_is_run_too(command: str) -> None:
+    if command in RUN_ELSEWHERE:
+        file, words = RUN_ELSEWHERE[command]
+        assert words in (ROOT / file).read_text()
+    elif not command.startswith("make train"):
+        steps = [ROOT / ".ci" / "run", Path(__file__)]
+        if not steps[0].exists():
+            pytest.skip("the steps of CI are not in the container")
+        words = json.dumps(command.split())
+        assert any(command in file.read_text() or words in file.read_text() for file in steps)
 
 
 def test_every_setting_is_in_the_table() -> None:

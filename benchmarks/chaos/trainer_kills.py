@@ -15,6 +15,8 @@ _PUBLICATION_SHARE = 0.4
 # How long moments of a publication are drawn from, in its own durations: the rest is what follows.
 _PUBLICATION_AND_AFTER = 2
 _WATCH_SECONDS = 0.001
+# Each version is loaded after each kill.
+_KEPT = 5
 
 
 def run(full: bool, folder: Path) -> Outcome:
@@ -73,7 +75,9 @@ class _Chain:
             self._kill()
             if self.kills % every == 0:
                 resume = ("--resume",) if self.kills // every % 2 else ()
+                started = time.time()
                 self._check_end(self._place.train(*resume))
+                self._run_seconds = time.time() - started
 
     def _measure(self) -> None:
         started = time.time()
@@ -128,6 +132,8 @@ class _Chain:
         )
         self._expect_none(self._place.litter(FINISHED), "litter after a run that ended")
         self.published += 1
+        self._place.remove_all_but(_KEPT)
+        self._versions = self._versions[-_KEPT:]
 
     def _check_versions(self) -> None:
         """Expect all versions to be whole, and those of before to be there."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,11 @@ class Place:
             except RepositoryError as error:
                 faults.append(str(error))
         return whole, faults
+
+    def remove_all_but(self, newest: int) -> None:
+        """Remove the versions but the newest so many."""
+        for version in ModelRepository(self.models).versions(_NAME)[:-newest]:
+            shutil.rmtree(self.models / _NAME / f"{version}")
 
     def published_at(self, version: int) -> float:
         """Give the time when a version was written, of `time.time`."""
