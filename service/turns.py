@@ -11,6 +11,7 @@ from service.waiting import let_others_go_first
 # While both are asked for, computing gets so many times as long as refusing. Measured at four times
 # the capacity: with 1 instead, a third as many requests were accepted.
 _COMPUTING_SHARE = 4
+_MOST_OWED_SECONDS = 0.005
 # Some ten requests of one image are answered in it.
 _SECONDS_BETWEEN_LOOKS = 0.005
 
@@ -61,7 +62,9 @@ class Turns:
     def _pass_on(self, ahead: float) -> None:
         with self._lock:
             both = self._computing and self._refusing
-            self._ahead = self._ahead + ahead if both else 0.0
+            # A refusal at which the system lets other processes go first is not paid for in full:
+            # all others would wait for that.
+            self._ahead = max(self._ahead + ahead, -_MOST_OWED_SECONDS) if both else 0.0
             if both:
                 queue = self._refusing if self._ahead > 0 else self._computing
             else:

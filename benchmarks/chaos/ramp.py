@@ -16,7 +16,7 @@ from tests.service.server import Service, running
 
 _TIMES = (0.5, 1, 2, 3, 5)
 _WORKERS = 2
-_IMAGES = 32
+_IMAGES = 16
 _HIDDEN_SIZES = (4096, 1024)
 # What so many connections get through, each asking again a moment after it was answered.
 _CONNECTIONS_AT_CAPACITY = 16

@@ -37,31 +37,41 @@ def test_one_that_fails_ends_its_turn() -> None:
         pass
 
 
-def test_computing_and_refusing_have_their_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("refusing_seconds", "expected"),
+    [
+        (0.0011, "rrrcrrcrc"),
+        # So long does the system let other processes go first: the next do not wait for it.
+        (0.1, "rcrcrcrrr"),
+    ],
+)
+def test_computing_and_refusing_have_their_shares(
+    monkeypatch: pytest.MonkeyPatch, refusing_seconds: float, expected: str
+) -> None:
     turns, order, now = Turns(), list[str](), [100.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None)
+    clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr("service.turns.time", clock)
 
     def compute() -> None:
         with turns.take():
-            order.append("compute")
+            order.append("c")
             now[0] += 0.01
 
     def refuse() -> None:
         with turns.take(to_refuse=True):
-            order.append("refuse")
-            now[0] += 0.004
+            order.append("r")
+            now[0] += refusing_seconds
 
     with ThreadPoolExecutor(12) as clients, turns.take():
         for queue, ask, number in (
             (turns._computing, compute, 3),
-            (turns._refusing, refuse, 5),
+            (turns._refusing, refuse, 6),
         ):
             for waiting in range(1, number + 1):
                 clients.submit(ask)
                 wait_until(lambda: len(queue) == waiting, "the next to wait")  # noqa: B023
         now[0] += 0.01
-    assert order == ["refuse", "compute", "refuse", "compute", "compute", *3 * ["refuse"]]
+    assert "".join(order) == expected
 
 
 def test_a_look_is_due_every_few_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
