@@ -29,7 +29,8 @@ def close_gently(master: Any) -> None:
     """Have the listeners of gunicorn's master let nobody in from when it closes them for good.
 
     A client that comes later asks again after a second, and is then refused or let in by whoever
-    listens instead.
+    listens instead. Where the system does not permit that, as in some containers, it stays possible
+    that one is let in and reset in the last microseconds.
 
     Args:
         master: Of gunicorn's workers; it has its listeners already.
