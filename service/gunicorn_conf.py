@@ -87,7 +87,7 @@ def on_starting(_server: object) -> None:
 
 
 def when_ready(server: object) -> None:
-    """See to it that the end is one for nobody who is in already."""
+    """Have the end throw nobody out who is in already."""
     close_gently(server)
 
 
