@@ -5,6 +5,7 @@ from __future__ import annotations
 from socket import socket
 from typing import TYPE_CHECKING, Any
 
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.message import Request
 
 from service.admission import Admission
@@ -14,6 +15,7 @@ from service.request_heads import Head, read_head
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+    from gunicorn.config import Config
     from gunicorn.http.unreader import Unreader
 
 
@@ -60,28 +62,38 @@ class RefusableRequest(Request):  # type: ignore[misc]
 
     Args:
         refusals: Know whether it is.
-        arguments: What gunicorn makes a request of.
+        config: gunicorn's settings.
+        unreader: What arrives over the connection.
+        client: Its other end.
+        number: Of the request among the connection's.
     """
 
-    def __init__(self, refusals: EarlyRefusals, *arguments: Any) -> None:
+    def __init__(
+        self,
+        refusals: EarlyRefusals,
+        config: Config,
+        unreader: Unreader,
+        client: tuple[str, int] | str,
+        number: int = 1,
+    ) -> None:
         self._refusals = refusals
-        self._head: Head | None = None
-        super().__init__(*arguments)
-
-    def parse(self, unreader: Unreader) -> bytes:
-        """Read the head, and give what has arrived behind it; gunicorn calls it."""
-        data: bytes = unreader.read()
+        data = unreader.read()
         # Through a socket of the file system there comes no address.
-        client = self.peer_addr[0] if isinstance(self.peer_addr, tuple) else ""
-        self._head = self._refusals.look(data, client)
+        self._head = refusals.look(data, client[0] if isinstance(client, tuple) else "")
         if self._head is None:
             unreader.unread(data)
-            rest: bytes = super().parse(unreader)
-            return rest
-        # By these gunicorn knows where the body ends, and that another request may follow.
+            super().__init__(config, unreader, client, number)
+            return
+        # Of these gunicorn makes use with a request that it does not read, and which never is a
+        # connection's last.
+        self.must_close = False
         self.version = (1, 1)
-        self.headers = [("CONTENT-LENGTH", str(self._head.length))]
-        return data[self._head.size :]
+        self.headers: list[tuple[str, str]] = []
+        self.proxy_protocol_info = None
+        end = self._head.size + self._head.length
+        self._arriving = max(0, end - len(data))
+        unreader.unread(data[end:])
+        self.body = Body(LengthReader(unreader, self._arriving))
 
     def refuse(self, client: socket, *, close: bool) -> bool:
         """Refuse a request that is to be refused, and tell whether it is.
@@ -92,7 +104,11 @@ class RefusableRequest(Request):  # type: ignore[misc]
         """
         if self._head is None:
             return False
-        client.sendall(self._refusals.write(self._head, close=close))
+        answer = self._refusals.write(self._head, close=close)
+        sent = client.send(answer)
+        if sent < len(answer):
+            client.sendall(answer[sent:])
         # Its body may take long to arrive, and is read once that is answered.
-        discard_body(self.body)
+        if self._arriving:
+            discard_body(self.body)
         return True

@@ -60,7 +60,7 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - the setting's 
 
 # No line tells of these, and each takes a request's time.
 logging._srcfile = None
-logging.logThreads = logging.logMultiprocessing = False
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 # What the application logs and what gunicorn logs goes to one place in one form.
 _formatter = "TextFormatter" if _settings.log_format == "text" else "JsonFormatter"
 _logger = {

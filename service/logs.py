@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import orjson
@@ -17,7 +19,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record in one line, and below it the traceback where there is one."""
-        line = f"{_time(record, ' ')} {record.levelname} [{record.process}] {record.getMessage()}"
+        line = f"{_time(record, ' ')} {record.levelname} [{_process()}] {record.getMessage()}"
         for name, value in _fields(record).items():
             plain = not isinstance(value, str) or _PLAIN.fullmatch(value)
             line += f" {name}={value if plain else json.dumps(value)}"
@@ -35,7 +37,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record, "T") + "Z",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
-            "process": record.process,
+            "process": _process(),
             **_fields(record),
         }
         if record.exc_info:
@@ -49,5 +51,14 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _time(record: logging.LogRecord, separator: str) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
-    return moment.isoformat(separator, "milliseconds")
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(separator, "milliseconds").removesuffix("+00:00")
+
+
+@cache
+def _process() -> int:
+    return os.getpid()
+
+
+# Without it the system is asked in each line.
+os.register_at_fork(after_in_child=_process.cache_clear)

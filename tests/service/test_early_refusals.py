@@ -38,24 +38,32 @@ def refuse(environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
     return [b"full"]
 
 
-def make_request(data: bytes, most_requests: int) -> Any:
+def make_request(unreader: IterUnreader, most_requests: int) -> Any:
     refusals = EarlyRefusals(Admission(most_requests), refuse)
-    return RefusableRequest(refusals, Config(), IterUnreader([data]), CLIENT)
+    return RefusableRequest(refusals, Config(), unreader, CLIENT)
 
 
 def test_what_follows_a_refused_request_stays() -> None:
-    request = make_request(HEAD % b"/predict" + b"abc" + HEAD % b"/next", 0)
+    unreader = IterUnreader([HEAD % b"/predict" + b"abc" + HEAD % b"/next"])
+    request = make_request(unreader, 0)
     assert request._head.environ["REMOTE_ADDR"] == CLIENT[0]
     assert not request.should_close()
-    assert request.body.read() == b"abc"
-    assert request.unreader.read() == HEAD % b"/next"
+    assert request.body.read() == b""
+    assert unreader.read() == HEAD % b"/next"
+
+
+def test_of_a_refused_request_only_the_rest_is_read() -> None:
+    unreader = IterUnreader([HEAD % b"/predict" + b"a", b"bc" + HEAD % b"/next"])
+    request = make_request(unreader, 0)
+    assert request.body.read() == b"bc"
+    assert unreader.read() == HEAD % b"/next"
 
 
 @pytest.mark.parametrize(
     ("data", "most_requests"), [(HEAD % b"/predict", 1), (b"GET /health HTTP/1.1\r\n\r\n", 0)]
 )
 def test_others_are_read_by_gunicorn(data: bytes, most_requests: int) -> None:
-    request = make_request(data, most_requests)
+    request = make_request(IterUnreader([data]), most_requests)
     assert not request.refuse(None, close=False)
     assert f"{request.method} {request.path}".encode() == data.rpartition(b" HTTP")[0]
 
