@@ -205,8 +205,8 @@ def test_a_scrape_is_made_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def files() -> Iterator[int]:
         for number in range(8):
-            now[0] += 0.0004
+            now[0] += 0.00008
             yield number
 
     assert list(_in_steps(files())) == list(range(8))
-    assert steps == pytest.approx([100.0012, 100.0024])
+    assert steps == pytest.approx([100.00024, 100.00048], rel=0, abs=1e-9)
