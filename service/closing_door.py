@@ -1,36 +1,30 @@
 """The end of listening: nobody is let in any more, and who is in already is not thrown out.
 
 Whom the system has let in and no worker has taken yet, it resets when the last of them stops
-listening.
+listening. So from that moment on a packet is ignored unless its time to live is still the highest
+there is (the check of RFC 5082). Clients' systems begin with less, so whoever wants to connect is
+not heard; to connections that are there it does not apply.
 """
 
-import ctypes
 import os
 import socket
-import struct
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-_SO_ATTACH_FILTER = 26  # of Linux, which Python has no name for
-# A program for the kernel's packet filter (Linux, Documentation/networking/filter.rst): operation,
-# steps to go on if so and if not, operand. A packet begins with the header of TCP.
-_SYN = 0x02
-_FLAGS_AT = 13
-_DROP_SYN = (
-    (0x30, 0, 0, _FLAGS_AT),  # load the byte with the flags
-    (0x45, 0, 1, _SYN),  # is one of them set by which a connection begins?
-    (0x06, 0, 0, 0),  # then drop the packet,
-    (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
-)
+# Where and what Linux calls it (ip(7) and ipv6(7)), which Python has no names for.
+_MINIMA = {
+    socket.AF_INET: [(socket.IPPROTO_IP, 21)],
+    socket.AF_INET6: [(socket.IPPROTO_IP, 21), (socket.IPPROTO_IPV6, 73)],
+}
+_MOST = 255
 
 
 def close_gently(master: Any) -> None:
     """Have the listeners of gunicorn's master let nobody in from when it closes them for good.
 
     A client that comes later asks again after a second, and is then refused or let in by whoever
-    listens instead. Where the system does not permit that, as in some containers, it stays possible
-    that one is let in and reset in the last microseconds.
+    listens instead.
 
     Args:
         master: Of gunicorn's workers; it has its listeners already.
@@ -54,7 +48,18 @@ def let_nobody_in(listener: socket.socket) -> None:
     Raises:
         OSError: The system cannot.
     """
-    steps = b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN)
-    program = ctypes.create_string_buffer(steps)
-    pointer = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(program))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointer)
+    _set_minimum(listener, _MOST)
+
+
+def hear(connection: socket.socket) -> None:
+    """Undo that for a connection whose client was just being let in: it has it of the listener.
+
+    Raises:
+        OSError: The system cannot.
+    """
+    _set_minimum(connection, 0)
+
+
+def _set_minimum(of: socket.socket, hops: int) -> None:
+    for level, option in _MINIMA.get(of.family, []):
+        of.setsockopt(level, option, hops)

@@ -15,6 +15,7 @@ from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.workers.ggevent import GeventWorker
 
 from service.chunks import Chunks
+from service.closing_door import hear
 from service.waiting import let_others_go_first
 
 # So many connections are taken one at a time, in turn with the other workers. Measured while 256
@@ -44,6 +45,13 @@ class _Server(StreamServer):  # type: ignore[misc]
         pool: Pool | None = self.pool
         connections = pool.size - pool.free_count() if pool else 0
         return 1 if connections < _SHARED_EVENLY else connections
+
+    def do_read(self) -> tuple[socket.socket, Any] | None:
+        """Accept a connection, if there is one; give it with the client's address."""
+        connection: tuple[socket.socket, Any] | None = super().do_read()
+        if connection:
+            hear(connection[0])
+        return connection
 
     def close(self) -> None:
         """Stop listening, once the connections that wait in the system's queue are taken.

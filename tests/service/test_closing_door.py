@@ -1,36 +1,29 @@
 import os
 import socket
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from service.closing_door import close_gently, let_nobody_in
+from service.closing_door import close_gently, hear, let_nobody_in
 
-
-def _is_permitted() -> bool:
-    with socket.create_server(("127.0.0.1", 0)) as listener, suppress(OSError):
-        let_nobody_in(listener)
-        return True
-    return False
-
-
-pytestmark = pytest.mark.skipif(
-    not _is_permitted(), reason="the system does not permit a packet filter"
-)
 _SECONDS = 0.2
 
 
-@pytest.fixture
-def listener() -> Any:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+@pytest.fixture(params=[("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def listener(request: pytest.FixtureRequest) -> Any:
+    host, family = request.param
+    try:
+        listener = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip(f"no address {host} here")
+    with listener:
         listener.setblocking(False)
         yield listener
 
 
 def test_nobody_comes_in_and_who_is_in_is_served(listener: socket.socket) -> None:
-    address = listener.getsockname()
+    address = listener.getsockname()[:2]
     with socket.create_connection(address) as early:
         let_nobody_in(listener)
         with pytest.raises(TimeoutError):
@@ -43,6 +36,23 @@ def test_nobody_comes_in_and_who_is_in_is_served(listener: socket.socket) -> Non
             assert taken.recv(100) == b"question"
             taken.sendall(b"answer")
             assert early.recv(100) == b"answer"
+
+
+def test_who_was_just_coming_in_is_heard() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        let_nobody_in(listener)
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
+        client.connect(listener.getsockname())
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 64)
+        taken, _ = listener.accept()
+        with taken:
+            client.sendall(b"question")
+            taken.settimeout(_SECONDS / 2)
+            with pytest.raises(TimeoutError):
+                taken.recv(100)
+            hear(taken)
+            taken.settimeout(5)
+            assert taken.recv(100) == b"question"
 
 
 @pytest.mark.parametrize(
@@ -58,10 +68,12 @@ def test_nobody_comes_in_and_who_is_in_is_served(listener: socket.socket) -> Non
 def test_only_the_last_master_shuts_the_door(
     listener: socket.socket, who: dict[str, int], ends: bool
 ) -> None:
-    address = listener.getsockname()
+    address = listener.getsockname()[:2]
     # As a worker does, somebody still listens.
     with listener.dup():
-        own = SimpleNamespace(close=listener.close, setsockopt=listener.setsockopt)
+        own = SimpleNamespace(
+            family=listener.family, close=listener.close, setsockopt=listener.setsockopt
+        )
         master = {"pid": os.getpid(), "reexec_pid": 0, "master_pid": 0, "systemd": False} | who
         close_gently(SimpleNamespace(LISTENERS=[own], **master))
         own.close()

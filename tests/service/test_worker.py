@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 from gevent import Timeout, socket
+from gevent.pool import Pool
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.ggevent import GeventWorker
 
+from service.closing_door import let_nobody_in
 from service.worker import Worker
 
 
@@ -41,3 +43,26 @@ def test_whose_next_request_is_there_waits_longer_for_the_others(
     with service, client:
         worker.handle_request(None, request, service, None)
     assert len(passes) == expected
+
+
+def test_who_was_coming_in_while_the_door_was_shut_is_heard() -> None:
+    asked = []
+
+    def handle(_: Any, client: Any, __: Any) -> None:
+        asked.append(client.recv(100))
+
+    worker = object.__new__(Worker)
+    worker.handle = handle
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    let_nobody_in(listener)
+    server = worker.server_class(listener, spawn=Pool(1))
+    with socket.socket() as client:
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
+        client.connect(listener.getsockname())
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 64)
+        server.start()
+        client.sendall(b"question")
+        with Timeout(20):
+            server.stop(timeout=20)
+    assert asked == [b"question"]
