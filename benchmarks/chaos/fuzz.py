@@ -11,13 +11,13 @@ _PYTHON = ROOT / ".venv-fuzz" / "bin" / "python"
 
 
 def run(full: bool, _: Path) -> Outcome:
-    """Fuzz each target for five seconds or, for CI, one."""
+    """Fuzz each target for two seconds or, for CI, one."""
     outcome = Outcome()
     if not _PYTHON.exists():
         outcome.figures["targets fuzzed"] = "no atheris here: make fuzz installs it"
         return outcome
     done = subprocess.run(
-        [_PYTHON, "-m", "tests.fuzz", "--seconds", "5" if full else "1"],
+        [_PYTHON, "-m", "tests.fuzz", "--seconds", "2" if full else "1"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
