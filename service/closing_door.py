@@ -37,29 +37,21 @@ def _close(listener: Any, master: Any, close: Any) -> None:
     # A worker closes a listener that others go on with, and so does a master that has a successor.
     others = master.reexec_pid or master.master_pid or master.systemd
     if os.getpid() == master.pid and not others:
-        with suppress(OSError):
-            let_nobody_in(listener)
+        let_nobody_in(listener)
     close()
 
 
 def let_nobody_in(listener: socket.socket) -> None:
-    """Ignore, from now on, who wants to connect.
-
-    Raises:
-        OSError: The system cannot.
-    """
+    """Ignore, from now on, who wants to connect."""
     _set_minimum(listener, _MOST)
 
 
 def hear(connection: socket.socket) -> None:
-    """Undo that for a connection whose client was just being let in: it has it of the listener.
-
-    Raises:
-        OSError: The system cannot.
-    """
+    """Undo that for a connection whose client was just being let in: it has it of the listener."""
     _set_minimum(connection, 0)
 
 
 def _set_minimum(of: socket.socket, hops: int) -> None:
-    for level, option in _MINIMA.get(of.family, []):
-        of.setsockopt(level, option, hops)
+    with suppress(OSError):  # a system that does not know it goes without
+        for level, option in _MINIMA.get(of.family, []):
+            of.setsockopt(level, option, hops)
