@@ -63,7 +63,8 @@ def contenders(folder: Path) -> dict[str, Contender]:
         EMPTY: Contender(
             path="/predict",
             protocol=None,
-            command=(*_GUNICORN, "benchmarks.servers.empty_route:app"),
+            # Ours is made for the service alone, from this one.
+            command=(*_GUNICORN, "--worker-class", "gevent", "benchmarks.servers.empty_route:app"),
             variables=ours,
         ),
         FASTAPI: _peer(

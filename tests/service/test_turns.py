@@ -40,7 +40,7 @@ def test_one_that_fails_ends_its_turn() -> None:
 @pytest.mark.parametrize(
     ("refusing_seconds", "expected"),
     [
-        (0.0022, "rrrcrrcrc"),
+        (0.0015, "rrrcrrcrc"),
         # So long does the system let other processes go first: the next do not wait for it.
         (0.1, "rcrcrcrrr"),
     ],
