@@ -1,7 +1,10 @@
-"""How the C library manages the memory of a worker."""
+"""How the C library and Python manage the memory of a worker."""
 
 import ctypes
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # From the GNU C library's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -26,3 +29,18 @@ def tune_memory() -> None:
             mallopt(_M_ARENA_MAX, 1)
             mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
             mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+
+
+@contextmanager
+def made_to_last() -> Iterator[None]:
+    """Have Python's collector never go through what is made meanwhile, nor run until it is made.
+
+    Every request waits while it goes through all that a worker consists of: measured at 1,100
+    requests a second, 16 to 26 ms, every 8 to 23 seconds.
+    """
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()

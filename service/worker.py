@@ -16,6 +16,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from service.chunks import Chunks
 from service.closing_door import hear
+from service.memory import made_to_last
 from service.waiting import let_others_go_first
 
 # So many connections are taken one at a time, in turn with the other workers. Measured while 256
@@ -74,7 +75,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Make the application; gunicorn calls it in the new process."""
-        super().load_wsgi()
+        with made_to_last():
+            super().load_wsgi()
         # Imported only here: gunicorn's master needs neither Flask nor numpy.
         from service.early_refusals import RefusableRequest
         from service.malformed import answer_malformed

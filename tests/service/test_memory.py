@@ -1,7 +1,11 @@
+import gc
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
+
+from service.memory import made_to_last
 
 # In a process of its own, whose memory nothing else has used.
 PROGRAM = """
@@ -45,3 +49,28 @@ def test_large_images_leave_little_behind(work: str, most: int) -> None:
     command = [sys.executable, "-c", PROGRAM.format(work=work)]
     result = subprocess.run(command, capture_output=True, check=True)
     assert int(result.stdout) < most * 2**20
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("thawed")
+def test_the_collector_never_goes_through_what_is_made_to_last() -> None:
+    with made_to_last():
+        enabled = gc.isenabled()
+        lasting: list[list[int]] = [[]]
+    passing: list[list[int]] = [[]]
+    assert not enabled
+    assert gc.isenabled()
+    assert not any(known is lasting for known in gc.get_objects())
+    assert any(known is passing for known in gc.get_objects())
+
+
+def test_the_collector_runs_on_where_what_was_to_last_could_not_be_made() -> None:
+    with pytest.raises(ValueError, match="broken"), made_to_last():
+        raise ValueError("broken")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

@@ -1,9 +1,12 @@
+import gc
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gevent import Timeout, socket
 from gevent.pool import Pool
+from gunicorn import util
+from gunicorn.http import parser
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -66,3 +69,19 @@ def test_who_was_coming_in_while_the_door_was_shut_is_heard() -> None:
         with Timeout(20):
             server.stop(timeout=20)
     assert asked == [b"question"]
+
+
+def test_the_application_is_made_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(worker: Any) -> None:
+        worker.wsgi = SimpleNamespace(extensions={"early_refusals": None})
+
+    monkeypatch.setattr(GeventWorker, "load_wsgi", load)
+    monkeypatch.setattr(util, "write_error", util.write_error)
+    monkeypatch.setattr(parser.RequestParser, "mesg_class", parser.RequestParser.mesg_class)
+    worker = object.__new__(Worker)
+    try:
+        worker.load_wsgi()
+        assert not any(known is worker.wsgi for known in gc.get_objects())
+    finally:
+        gc.unfreeze()
+    assert gc.isenabled()
