@@ -1,5 +1,6 @@
 """Who runs, and what they hold: the processes of a service that was started here."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def threads(pid: int) -> int:
 def resident_kilobytes(pid: int) -> int:
     """Give how much memory a process has."""
     return _status(pid, "VmRSS:")
+
+
+def computing_seconds(pid: int) -> float:
+    """Give for how long a process has computed, in all its threads."""
+    # The name, which comes before, may have spaces; user and system time are fields 14 and 15.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _status(pid: int, name: str) -> int:

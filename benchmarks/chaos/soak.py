@@ -81,15 +81,19 @@ def run(full: bool, folder: Path) -> Outcome:
 
 
 def _capacity(service: Service, truth: Truth) -> float:
-    """Give the answers in the slowest of some seconds, after one to warm up.
+    """Give the answers a second for which the worker computes all the time.
 
-    What it gets through in a fast one may be more than all that it can for minutes.
+    They are asked for evenly. Of those that wait for it together it gets through half as many
+    again, for it computes them together.
     """
-    start = time.monotonic() + 1
     with Clients(service.port, truth.questions, _CLIENTS) as clients:
-        time.sleep(1 + _CAPACITY_SECONDS)
-    window = _Window(start, start + _CAPACITY_SECONDS)
-    return min(len(second) for second in _by_second(clients.replies, window))
+        time.sleep(1)
+    rate = len(clients.replies) / 2
+    (worker,) = processes.children(service.process.pid)
+    before = processes.computing_seconds(worker)
+    with Clients(service.port, truth.questions, _CLIENTS, rate) as clients:
+        time.sleep(_CAPACITY_SECONDS)
+    return len(clients.replies) / (processes.computing_seconds(worker) - before)
 
 
 def _watch(service: Service, truth: Truth, seconds: int) -> dict[int, list[_Sample]]:
