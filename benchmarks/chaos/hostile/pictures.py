@@ -53,7 +53,7 @@ def corpus() -> Mapping[str, Sequence[bytes]]:
 
 def large_pictures() -> Sequence[bytes]:
     """Make PNG files whose pixels are about as much as a worker keeps memory for."""
-    sizes = {"L": (2800, 2800), "RGB": (1400, 1400), "RGBA": (1400, 1400)}
+    sizes = {"L": (2000, 2000), "RGB": (1000, 1000), "RGBA": (1000, 1000)}
     return [_encode(Image.new(mode, size), "PNG") for mode, size in sizes.items()]
 
 
