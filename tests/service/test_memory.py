@@ -28,6 +28,14 @@ for _ in range(2):
     images = [Image.new("RGBA", (4000, side), "white") for side in (1000, 4000, 2000)]
     del images
 """
+# What stays when they go is above each of them.
+BETWEEN_OTHERS = """
+images, others = [], []
+for _ in range(4):
+    images.append(Image.new("RGB", (1400, 1400), "white"))
+    others.append(bytes(100_000))
+del images
+"""
 IN_THREADS = """
 together, alone = Barrier(8), Lock()
 def decode():
@@ -44,7 +52,7 @@ for thread in threads:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it asks the Linux kernel")
-@pytest.mark.parametrize(("work", "most"), [(LARGE, 8), (IN_THREADS, 16)])
+@pytest.mark.parametrize(("work", "most"), [(LARGE, 8), (BETWEEN_OTHERS, 4), (IN_THREADS, 16)])
 def test_large_images_leave_little_behind(work: str, most: int) -> None:
     command = [sys.executable, "-c", PROGRAM.format(work=work)]
     result = subprocess.run(command, capture_output=True, check=True)
