@@ -134,10 +134,8 @@ def _judge_replies(
     seconds = [_by_second(replies, window) for window in windows]
     whole = [percentile(list(chain(*window)), 99) for window in seconds]
     usual = [median(percentile(second, 99) for second in window) for window in seconds]
-    # Where the machine pauses for some seconds they decide the p99 of all, but not the usual one.
-    slower = [after > _MOST_SLOWER * before for before, after in (whole, usual)]
     outcome.expect(
-        not (judged and all(slower)),
+        not judged or whole[1] <= _MOST_SLOWER * whole[0],
         f"the p99 went from {whole[0]:.1f} to {whole[1]:.1f} ms, and that of the median second "
         f"from {usual[0]:.1f} to {usual[1]:.1f}",
     )
