@@ -85,8 +85,8 @@ def run(full: bool, folder: Path) -> Outcome:
 def _capacity(service: Service, truth: Truth, worker: int) -> float:
     """Give the answers a second for which the worker computes all the time, when it is slowest.
 
-    They are asked for evenly. Of those that wait for it together it gets through half as many
-    again, for it computes them together.
+    They are asked for evenly. Of those that wait for it together it gets through a third more, for
+    it computes them together.
     """
     with Clients(service.port, truth.questions, _CLIENTS) as clients:
         time.sleep(1)
