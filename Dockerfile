@@ -63,4 +63,4 @@ ENV HOST=0.0.0.0 MODEL_DIR=/models
 USER 1000:1000
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["python", "-m", "service.healthcheck"]
-CMD ["gunicorn", "--config", "service/gunicorn_conf.py", "service:create_app()"]
+CMD ["python", "-m", "service"]

@@ -13,7 +13,7 @@ help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 run: .venv/service.installed ## serve the newest model on port 8000
-	$(BIN)/gunicorn --config service/gunicorn_conf.py 'service:create_app()'
+	$(BIN)/python -m service
 
 train: .venv/trainer.installed ## train and publish a model; options go into ARGS="..."
 	$(BIN)/python -m trainer $(ARGS)
@@ -54,7 +54,7 @@ ablation: .venv/dev.installed ## measure what each part of a recipe brings (DATA
 chaos: .venv/dev.installed .venv-fuzz/installed ## do harm to the real processes, and see that they hold
 	$(BIN)/python -m benchmarks.chaos $(ARGS)
 
-fuzz: .venv-fuzz/installed ## fuzz whatever reads strangers' bytes, a minute each
+fuzz: .venv-fuzz/installed ## fuzz every parser of untrusted input, one minute each
 	.venv-fuzz/bin/python -m tests.fuzz $(ARGS)
 
 audit: .venv-audit/installed ## look for weaknesses in the code, and for known ones in what is locked
@@ -69,7 +69,7 @@ lock: ## write the locks anew, with the newest releases (needs uv)
 	$(LOCK) --all-extras --output-file requirements/dev.txt
 	$(LOCK) --extra service --constraint requirements/dev.txt --output-file requirements/service.txt
 	$(LOCK) --extra trainer --constraint requirements/dev.txt --output-file requirements/trainer.txt
-	$(LOCK:pyproject.toml=tests/service/clients/kserve.in) --output-file tests/service/clients/kserve.txt
+	$(LOCK:pyproject.toml=tests/integration/clients/kserve.in) --output-file tests/integration/clients/kserve.txt
 	$(LOCK:pyproject.toml=requirements/sbom.in) --output-file requirements/sbom.txt
 	$(LOCK:pyproject.toml=requirements/audit.in) --output-file requirements/audit.txt
 	$(LOCK) tests/fuzz/requirements.in --extra service --constraint requirements/dev.txt \
@@ -93,7 +93,7 @@ clean: ## remove what the other targets made, but for models
 	.venv-bench-$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.venv-kserve/installed: tests/service/clients/kserve.txt
+.venv-kserve/installed: tests/integration/clients/kserve.txt
 	$(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@

@@ -21,6 +21,7 @@ from nncore.repository import (
     PublishedModel,
     RepositoryError,
     VersionNotFoundError,
+    check_probes,
 )
 from nncore.training import (
     EpochResult,
@@ -59,6 +60,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "VersionNotFoundError",
     "back_propagate",
+    "check_probes",
     "evaluate",
     "get_accuracy",
     "kaiming_init",

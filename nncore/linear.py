@@ -9,6 +9,9 @@ from numpy.random import randn
 from nncore.node import Node
 from nncore.types import Array, RandomSource
 
+# A smaller weight is read faster than its zeros are found.
+_MIN_SKIP_SIZE = 100_000
+
 
 def kaiming_init(output_size: int, input_size: int, *, rng: RandomSource | None = None) -> Array:
     """Draw weights of N(0, 2 / input_size), which keeps variance through ReLU layers.
@@ -76,13 +79,13 @@ class LinearLayer(Node):
         that the columns that are left can be copied whole; for a network that is trained no more.
         """
         self.w = np.asfortranarray(self.w)
-        self.skips_zeros = True
+        self.skips_zeros = self.w.size >= _MIN_SKIP_SIZE
 
     def apply(self, x: Array) -> Array:
         """Map `(input_size, batch)` to `(output_size, batch)`."""
         w = self.w
         if self.skips_zeros:
-            active = np.flatnonzero(x.any(axis=1))
+            active = np.flatnonzero(x if x.shape[1] == 1 else x.any(axis=1))
             if 2 * len(active) < len(x):
                 w, x = w.T.take(active, axis=0).T, x.take(active, axis=0)
         ans: Array = w @ x

@@ -270,7 +270,7 @@ def _read(folder: Path) -> PublishedModel:
             rng=np.random.default_rng(0),
         )
         model.load_state_dict(_tensors(weights))
-        _check_probes(model, manifest.probes)
+        check_probes(model, manifest.probes)
     except (OSError, ValueError, SafetensorError) as error:
         raise DamagedVersionError(f"{folder.parent.name} {folder.name}: {error}") from error
     return PublishedModel(manifest, model)
@@ -324,7 +324,12 @@ def _probes(model: FCModel, images: Array) -> list[Probe]:
     ]
 
 
-def _check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
+def check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
+    """Check that a network answers its version's probes as its publisher recorded them.
+
+    Raises:
+        ValueError: There is no probe, or an answer differs by more than `PROBE_TOLERANCE`.
+    """
     if not probes:
         raise ValueError("expected at least one probe, got none")
     with np.errstate(over="ignore", invalid="ignore"):  # which the comparison finds

@@ -1,6 +1,7 @@
 """The online half: it loads a version that the trainer published and answers requests over HTTP.
 
-Its one core is decode, predict, encode; the routes on top of it are thin.
+`asgi` connects gunicorn's event loop with the Flask application of `app`; `inference` is the
+pipeline that all protocols share.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
-    """Make the application and load its models.
+    """Return the application, plain WSGI, with its models loaded.
 
     Args:
         settings: Those of the environment when None.
-        background: Whether threads that end with the process follow the repository and work in
-            the figures; without them, only a scrape works them in.
+        background: Whether threads that end with the process follow the repository and write
+            metrics for the other workers.
 
     Raises:
-        SettingsError: A variable of the environment has a value that is no good.
+        SettingsError: An environment variable has an invalid value.
     """
     # Imported only here: the health check and gunicorn's master need neither Flask nor numpy.
     from service.app import create_app as create

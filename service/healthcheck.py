@@ -2,28 +2,39 @@
 
 import http.client
 import os
+import ssl
 import sys
 
 from service.settings import Settings, SettingsError
 
 _TIMEOUT_SECONDS = 2
+# Addresses that mean "all interfaces" can be listened on but not connected to.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104
 
 
 def main() -> str | None:
     """Ask the service on this machine whether it is ready; return what is wrong, or None."""
     try:
-        port = Settings.from_environment(os.environ).port
+        settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         return str(error)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
+    host, port = _LOOPBACK.get(settings.host, settings.host), settings.port
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+    if settings.tls_cert_file:
+        # It asks itself: the certificate is for other names than the loopback address.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(
+            host, port, timeout=_TIMEOUT_SECONDS, context=context
+        )
     try:
-        connection.request("GET", "/health/ready")
-        answer = connection.getresponse()
-        if answer.status == http.HTTPStatus.OK:
+        connection.request("GET", f"{settings.root_path}/health/ready")
+        response = connection.getresponse()
+        if response.status == http.HTTPStatus.OK:
             return None
-        return f"not ready: {answer.status} {answer.read(1000).decode(errors='replace')}"
+        return f"not ready: {response.status} {response.read(1000).decode(errors='replace')}"
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer from port {port}: {error}"
+        return f"no response from {host} port {port}: {error}"
     finally:
         connection.close()
 

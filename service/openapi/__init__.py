@@ -1,10 +1,4 @@
-"""The OpenAPI document of every route, for the model that answers by default.
+"""The OpenAPI document: a YAML file, completed for the running service.
 
-Each protocol's paths are described in a file of their own; `parts` and `images` hold what they
-have in common.
+`openapi.yaml` is written by hand; `document` adds the model, the limits and real examples.
 """
-
-from service.openapi.document import describe
-from service.openapi.subject import Subject
-
-__all__ = ["Subject", "describe"]

@@ -1,145 +1,139 @@
-"""The document as a whole."""
+"""Completes `openapi.yaml` for the running service."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from service.openapi.errors import REQUEST_ID, Form, error_responses, error_schemas
-from service.openapi.gates import (
-    SECURITY_SCHEMES,
-    WWW_AUTHENTICATE,
-    behind_gates,
-    gate_paragraphs,
-    gate_statuses,
-)
-from service.openapi.images import image_schemas
-from service.openapi.mlflow import mlflow_paths
-from service.openapi.open_inference import open_inference_paths
-from service.openapi.parts import TEXT, Json
-from service.openapi.predict import predict_paths
-from service.openapi.service_routes import service_paths
-from service.openapi.subject import Subject
-from service.openapi.v1 import v1_paths
+import numpy as np
+
+from nncore import MAX_PIXEL, scale_pixels
+from service.models.loaded_model import LoadedModel
+from service.openapi.examples import encode_infer_json, example_image
+from service.settings import Settings
 from service.version import VERSION
 
-
-class _Section(NamedTuple):
-    """Paths that belong together, and have one form of errors."""
-
-    name: str
-    description: str
-    paths: Callable[[Subject], Json]
-    form: Form
+_FILE = Path(__file__).with_name("openapi.yaml")
+# What the document describes while there is no model.
+_DEFAULT_SHAPE = (28, 28)
+_DEFAULT_LABELS = range(10)
+_PICTURE_FORMATS = ("png", "jpeg", "webp", "bmp")
+_METHODS = ("get", "post")
 
 
-_SECTIONS = (
-    _Section(
-        "Predict",
-        "The service's own protocol: images in, labels and probabilities out.",
-        predict_paths,
-        "Problem",
-    ),
-    _Section(
-        "Open Inference Protocol",
-        "What KServe, Triton and MLServer speak, version 2, for their clients as they are.",
-        open_inference_paths,
-        "Error",
-    ),
-    _Section(
-        "TensorFlow Serving, KServe v1",
-        "TensorFlow Serving's REST protocol and KServe's first, which share their paths.",
-        v1_paths,
-        "Error",
-    ),
-    _Section(
-        "MLflow, SageMaker",
-        "MLflow's scoring protocol, which is also what SageMaker asks of a container.",
-        mlflow_paths,
-        "Error",
-    ),
-    _Section(
-        "Service",
-        "What the service tells of itself: whether it is well, what it serves, what it has done.",
-        service_paths,
-        "Problem",
-    ),
-)
-_DESCRIPTION = """\
-A neural network in numpy, served. The same models answer in several protocols, side by side: the \
-service's own, and those that the clients of other servers speak.
-
-Shapes, labels and examples are those of the model that answers by default; another model's are \
-found in its metadata.
-
-Every answer carries `X-Request-ID`: the client's own where it sends one, else a new one, which \
-the log repeats. Whatever goes wrong is said in one sentence: as `application/problem+json` on the \
-service's own paths, as `{"error": …}` on those of other servers. Beside what each route \
-documents, a path that is none is answered with 404, a method that a path does not have with 405 \
-and `Allow`, and a fault of the service itself with 500."""
-_REQUEST_HEADERS: Json = {
-    "X-Request-ID": {
-        "name": "X-Request-ID",
-        "in": "header",
-        "description": "A name for the request, of up to 128 visible ASCII characters; any other "
-        "is replaced by a new one.",
-        "schema": {"type": "string"},
-        "example": REQUEST_ID,
-    },
-    "traceparent": {
-        "name": "traceparent",
-        "in": "header",
-        "description": "A W3C trace context, which the log repeats.",
-        "schema": {"type": "string"},
-        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    },
-}
-_RESPONSE_HEADERS: Json = {
-    "X-Request-ID": {
-        "description": "The request's name in the log.",
-        "required": True,
-        "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"},
-    },
-    "X-Model-Version": {
-        "description": "The model and the version that answered, such as `mnist/1`.",
-        "required": True,
-        "schema": TEXT,
-    },
-    "Retry-After": {
-        "description": "Seconds to wait before the next try.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-}
-
-
-def describe(subject: Subject) -> Json:
-    """Write the document.
+def build_document(model: LoadedModel | None, settings: Settings, root_path: str) -> dict[str, Any]:
+    """Return the OpenAPI document of the service.
 
     Args:
-        subject: The model, limits and example that it tells of.
+        model: The default model; its shape, labels and answers are in schemas and examples.
+        settings: The limits, and whether there are API keys and a rate limit.
+        root_path: The path prefix of the service, empty if it has none.
     """
-    headers = [{"$ref": f"#/components/parameters/{name}"} for name in _REQUEST_HEADERS]
-    paths: Json = {}
-    for section in _SECTIONS:
-        for path, operations in section.paths(subject).items():
-            paths[path] = {"parameters": headers} | {
-                method: {"tags": [section.name]}
-                | behind_gates(subject, path, section.form, operation)
-                for method, operation in operations.items()
-            }
-    description = _DESCRIPTION + gate_paragraphs(subject)
-    with_keys: Json = {"securitySchemes": SECURITY_SCHEMES} if subject.keyed else {}
+    import yaml  # not above: it takes 20 ms, which only this document is worth
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    template = yaml.load(_FILE.read_bytes(), loader)  # noqa: S506 - either loader is a safe one
+    del template["x-shared"]
+    values = _values(model, settings)
+    document: dict[str, Any] = _fill(template, values | {"root_path": root_path or "/"})
+    document["info"]["description"] += _describe(values, settings)
+    if len(values["image_shape"]) != 2:
+        _remove_pictures(document)
+    if not settings.api_keys:
+        _remove_status(document, "401")
+        del document["security"], document["components"]["securitySchemes"]
+        for operation in _operations(document):
+            operation.pop("security", None)
+    if not settings.rate_limit:
+        _remove_status(document, "429")
+    return document
+
+
+def _values(model: LoadedModel | None, settings: Settings) -> dict[str, Any]:
+    """Return the value of every name that `openapi.yaml` uses, except the path prefix."""
+    shape = tuple(model.manifest.input_shape) if model else _DEFAULT_SHAPE
+    labels = list(model.labels if model else _DEFAULT_LABELS)
+    version = model.version if model else settings.model_version or 1
+    image = example_image(shape)
+    probabilities = [1.0] + [0.0] * (len(labels) - 1)
+    if model:
+        row = model.predict(scale_pixels(image.reshape(1, -1)))[0]
+        probabilities = [float(str(value)) for value in row]  # the digits of a float32
+    winner = int(np.argmax(probabilities))
+    flat_values = [round(level / MAX_PIXEL, 4) for level in image.ravel().tolist()]
     return {
-        "openapi": "3.1.0",
-        "info": {"title": "Nodestack", "version": VERSION, "description": description},
-        "servers": [{"url": "/"}],
-        "tags": [
-            {"name": section.name, "description": section.description} for section in _SECTIONS
-        ],
-        "paths": paths,
-        "components": {
-            "schemas": image_schemas(subject) | error_schemas(),
-            "headers": _RESPONSE_HEADERS | (WWW_AUTHENTICATE if subject.keyed else {}),
-            "parameters": _REQUEST_HEADERS,
-            "responses": error_responses(gate_statuses(subject)),
-        }
-        | with_keys,
+        "service_version": VERSION,
+        "model": model.name if model else settings.model_name,
+        "model_version": version,
+        "model_version_text": str(version),
+        "max_batch": settings.max_batch,
+        "image_shape": list(shape),
+        "one_image_shape": [1, *shape],
+        "batch_shape": [-1, *shape],
+        "pixel_count": image.size,
+        "nested_levels": _nested_schema(shape, "Level"),
+        "nested_values": _nested_schema(shape, "Value"),
+        "v1_input_dimensions": [{"size": str(size), "name": ""} for size in (-1, *shape)],
+        "v1_output_dimensions": [{"size": str(size), "name": ""} for size in (-1, len(labels))],
+        "labels": labels,
+        "class_count": len(labels),
+        "levels": image.tolist(),
+        "flat_values": flat_values,
+        "columns": [str(pixel) for pixel in range(image.size)],
+        "csv_line": ",".join(map(str, flat_values)) + "\n",
+        "infer_json_bytes": str(len(encode_infer_json(image))),
+        "probabilities": probabilities,
+        "class_index": winner,
+        "label": labels[winner],
+        "confidence": probabilities[winner],
     }
+
+
+def _nested_schema(shape: Sequence[int], item: str) -> dict[str, Any]:
+    schema: dict[str, Any] = {"$ref": f"#/components/schemas/{item}"}
+    for size in reversed(shape):
+        schema = {"type": "array", "items": schema, "minItems": size, "maxItems": size}
+    return schema
+
+
+def _fill(node: Any, values: Mapping[str, Any]) -> Any:
+    """Replace every string `$name`, at any depth, by the value of that name."""
+    if isinstance(node, dict):
+        return {key: _fill(child, values) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_fill(child, values) for child in node]
+    return values[node[1:]] if isinstance(node, str) and node.startswith("$") else node
+
+
+def _describe(values: Mapping[str, Any], settings: Settings) -> str:
+    """Return the default model, the limits and the access control in Markdown."""
+    shape, labels = ("x".join(map(str, values["image_shape"])), map(str, values["labels"]))
+    lines = [
+        f"Default model: `{values['model']}`, version {values['model_version']}. "
+        f"An image has {shape} pixels. Labels: {', '.join(labels)}.",
+        f"A request has at most {settings.max_batch} images and {settings.max_body_bytes} bytes.",
+    ]
+    if settings.api_keys:
+        lines.append("Every request except health checks needs an API key.")
+    if settings.rate_limit:
+        lines.append(f"Rate limit: {settings.rate_limit} per client and worker.")
+    return "".join(f"\n{line}\n" for line in lines)
+
+
+def _operations(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    paths = document["paths"].values()
+    return [path[method] for path in paths for method in _METHODS if method in path]
+
+
+def _remove_status(document: Mapping[str, Any], status: str) -> None:
+    for operation in _operations(document):
+        operation["responses"].pop(status, None)
+    for form in ("Problem", "Error"):
+        del document["components"]["responses"][form + status]
+
+
+def _remove_pictures(document: Mapping[str, Any]) -> None:
+    """Remove the content types that need a model of two-dimensional images."""
+    content = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    del content["multipart/form-data"]
+    for format_ in _PICTURE_FORMATS:
+        del content[f"image/{format_}"], document["components"]["examples"][f"drawing.{format_}"]

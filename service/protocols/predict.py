@@ -1,7 +1,6 @@
-"""The service's own protocol: `POST /predict`, with images as JSON, arrays of bytes or files."""
+"""`POST /predict`, the service's own protocol: images as JSON, arrays of bytes or files."""
 
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -15,151 +14,119 @@ from simdjson import Object as JsonObject
 
 from nncore import MAX_PIXEL, scale_pixels
 from nncore.types import Array
-from service.core import Core
 from service.errors import RequestError
-from service.image_arrays import ImageReader
-from service.image_files import IMAGE_TYPES, read_image_files
-from service.json_body import check_members, quoted, read_json
-from service.multipart import read_form
-from service.raw_arrays import read_npy, read_raw
-from service.serving import ServedModel
+from service.inference import Inference
+from service.inputs.json_document import quoted, read_members
+from service.inputs.multipart import read_form
+from service.inputs.pictures import IMAGE_TYPES, read_pictures
+from service.inputs.pixels import PixelReader
+from service.inputs.raw_arrays import read_npy, read_raw
+from service.models.loaded_model import LoadedModel
 
-_MEMBERS = ("pixels", "range", "top_k")
-_PARAMETERS = ("range", "top_k", "include")
-_INCLUDED = ("pixels", "attributions")
-_WHITES = {"0,255": MAX_PIXEL, "0,1": 1}
-_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_CONTENT_TYPES = (
+    "application/json",
+    "application/octet-stream",
+    "application/x-npy",
+    *IMAGE_TYPES,
+    "multipart/form-data",
+)
+_INCLUDABLE = ("pixels", "attributions")
+_MAX_VALUES = {"0,255": MAX_PIXEL, "0,1": 1}
 
 
-@dataclass
+@dataclass(slots=True)
 class Options:
-    """What a request asks for beside its images.
+    """What a request asks for beside its images; of two values, the JSON's or the form's wins.
 
     Attributes:
-        white: What full ink is, 255 or 1; 255 when None.
-        top_k: How many of the likeliest labels a prediction lists; none when None.
-        include: What else a prediction tells: the "pixels" that the network saw, the "attributions"
-            of its label to them.
+        max_value: The value of full ink, 255 or 1; 255 when None.
+        top_k: How many of the likeliest labels each prediction lists; none when None.
+        include: Further members of each prediction: the "pixels" that the network saw, the
+            "attributions" of its label to them.
     """
 
-    white: int | None = None
+    max_value: int | None = None
     top_k: int | None = None
     include: Collection[str] = ()
 
 
-def create_predict_routes(core: Core) -> Blueprint:
-    """Make the route."""
+def create_predict_routes(inference: Inference) -> Blueprint:
+    """Return the route."""
     routes = Blueprint("predict", __name__)
 
     @routes.post("/predict")
     def predict() -> Response:
-        """Classify the images of a request."""
-        model = core.models.get()
-        decode = _DECODERS.get(request.mimetype)
-        if decode is None:
-            got = request.content_type
-            raise RequestError(
-                415,
-                f"expected Content-Type: {', '.join(_DECODERS)}, "
-                + (f"got {got[:100]}" if got else "got no Content-Type"),
-            )
-        options = _read_query(model)
+        model = inference.registry.get()
+        content_type = request.environ.get("CONTENT_TYPE", "")
+        if content_type not in _CONTENT_TYPES:
+            content_type = request.mimetype  # which has no parameters
+        if content_type not in _CONTENT_TYPES:
+            expected, got = ", ".join(_CONTENT_TYPES), content_type[:100] or "no Content-Type"
+            raise RequestError(415, f"expected Content-Type: {expected}, got {got}")
+        options = _read_query(request.query_string, len(model.labels))
         images: Array
 
         def decode_images(body: bytes) -> Array:
             nonlocal images
-            images = decode(model, body, options)
+            images = _decode(model, content_type, body, options)
             return images
 
-        def encode(probabilities: Array) -> bytes:
-            details = _details(model, images, probabilities, options.include)
-            return encode_predictions(model, probabilities, options.top_k, details)
+        def encode(probabilities: Array) -> Response:
+            details: dict[str, Array] = {}
+            if "pixels" in options.include:
+                details["pixels"] = np.rint(images * MAX_PIXEL).astype(np.uint8)
+            if "attributions" in options.include:
+                details["attributions"] = model.attribute(images, probabilities.argmax(axis=1))
+            body = encode_predictions(model, probabilities, options.top_k, details)
+            return Response(body, content_type="application/json")
 
-        answer = core.answer(model, decode_images, encode)
-        return Response(answer, mimetype="application/json")
+        return inference.answer(model, decode_images, encode)
 
     return routes
 
 
-def decode_pixels(images: ImageReader, classes: int, body: bytes, options: Options) -> Array:
-    """Read `{"pixels": P, "range": R, "top_k": K}`.
-
-    R says what no ink and full ink are: [0, 255], its default, or [0, 1].
+def decode_pixels(images: PixelReader, classes: int, body: bytes, options: Options) -> Array:
+    """Return the images of `{"pixels": P, "range": R, "top_k": K}`.
 
     Args:
-        images: Reads the images P.
-        classes: How many labels there are, of which K are wanted.
-        body: JSON.
-        options: Takes R and K.
+        images: Reads P.
+        classes: How many labels there are, at least K.
+        body: JSON. R, the values of no ink and full ink, is [0, 255], its default, or [0, 1].
+        options: Receives R and K.
 
     Returns:
-        The network's own input, float32 `(batch, pixels)` in [0, 1].
+        float32 `(batch, pixels)` in [0, 1].
 
     Raises:
-        RequestError: The body is no JSON (400), or not of such images (422).
+        RequestError: The body is not JSON (400), or holds no such images or options (422).
     """
 
-    def read(document: JsonObject) -> Array:
-        members = check_members(document, _MEMBERS, "pixels")
-        ranged = "range" in members
-        if ranged:
-            _check_once("range", options.white)
-            options.white = _white(document["range"])
+    def read(document: JsonObject, brackets: int) -> Array:
+        known = ("pixels", "range", "top_k")
+        members = read_members(document, known, "the request", strict=True)
+        if "range" in members:
+            options.max_value = _max_value(members["range"])
         if "top_k" in members:
-            _check_once("top_k", options.top_k)
-            options.top_k = _top_k(document["top_k"], classes)
-        # No member's name, range or number adds a bracket of its own.
-        arrays = body.count(b"[") - ranged
-        return images.read(document["pixels"], options.white or MAX_PIXEL, arrays)
+            options.top_k = _top_k(members["top_k"], classes)
+        max_value, own_brackets = options.max_value or MAX_PIXEL, brackets - ("range" in members)
+        return images.read(members.get("pixels"), max_value, own_brackets, "pixels")
 
-    return read_json(body, read)
-
-
-def decode_files(model: ServedModel, files: list[bytes], options: Options) -> Array:
-    """Read image files.
-
-    Args:
-        model: Whose input they become.
-        files: One or more of any format, size, colour and polarity.
-        options: Has no range.
-
-    Returns:
-        The network's own input, float32 `(batch, pixels)` in [0, 1].
-
-    Raises:
-        RequestError: They are no such files or too many (422), or the model is not one of 2-D
-            images (415).
-    """
-    shape = model.manifest.input_shape
-    if len(shape) != 2:
-        got = "x".join(map(str, shape))
-        raise RequestError(
-            415,
-            f"expected arrays, for the images of model {model.name} are of shape {got}, "
-            "got image files",
-        )
-    if options.white is not None:
-        raise RequestError(422, "expected no range with image files, which have their own")
-    model.images.check_batch(len(files))
-    return scale_pixels(read_image_files(files, shape).reshape(len(files), -1))
+    return images.read_json(body, read)
 
 
 def encode_predictions(
-    model: ServedModel,
+    model: LoadedModel,
     probabilities: Array,
     top_k: int | None = None,
     details: Mapping[str, Array] = MappingProxyType({}),
 ) -> bytes:
-    """Write the answer to a request.
+    """Return the JSON of a response; a number has the fewest digits that give the same float32.
 
     Args:
-        model: The one that gave the answer.
+        model: The model that answers.
         probabilities: float32 `(batch, classes)`.
-        top_k: How many of the likeliest labels to list; none when None.
-        details: What else to tell, by name; `(batch, ...)`.
-
-    Returns:
-        JSON; a number has the fewest digits that give the same float32 again.
+        top_k: How many of the likeliest labels each prediction lists; none when None.
+        details: Further members of the predictions, each `(batch, ...)`.
     """
     rows = np.ascontiguousarray(probabilities)
     labels = model.labels
@@ -182,102 +149,58 @@ def encode_predictions(
     )
 
 
-def _details(
-    model: ServedModel, images: Array, probabilities: Array, names: Collection[str]
-) -> dict[str, Array]:
-    """Give what a request asks to be told of its images, float32 `(batch, pixels)` in [0, 1]."""
-    details: dict[str, Array] = {}
-    if "pixels" in names:
-        details["pixels"] = np.rint(images * MAX_PIXEL).astype(np.uint8)
-    if "attributions" in names:
-        details["attributions"] = model.attribute(images, probabilities.argmax(axis=1))
-    return details
+def _decode(model: LoadedModel, content_type: str, body: bytes, options: Options) -> Array:
+    max_value, shape = options.max_value or MAX_PIXEL, model.manifest.input_shape
+    if content_type == "application/json":
+        return decode_pixels(model.images, len(model.labels), body, options)
+    if content_type == "application/octet-stream":
+        return read_raw(body, model.images, max_value)
+    if content_type == "application/x-npy":
+        return read_npy(body, model.images, shape, max_value)
+    if len(shape) != 2:
+        sizes = "x".join(map(str, shape))
+        raise RequestError(415, f"model {model.name!r} takes arrays of {sizes} numbers, not files")
+    if options.max_value is not None:
+        raise RequestError(422, "expected no range, got one: image files have their own")
+    files = [body]
+    if content_type == "multipart/form-data":
+        files = _read_files(model, body, options)
+    pictures = read_pictures(files, shape, recenter=model.recenter)
+    return scale_pixels(pictures.reshape(len(files), -1))
 
 
-def _decode_json(model: ServedModel, body: bytes, options: Options) -> Array:
-    return decode_pixels(model.images, len(model.labels), body, options)
-
-
-def _decode_raw(model: ServedModel, body: bytes, options: Options) -> Array:
-    return read_raw(body, model.images, options.white or MAX_PIXEL)
-
-
-def _decode_npy(model: ServedModel, body: bytes, options: Options) -> Array:
-    return read_npy(body, model.images, model.manifest.input_shape, options.white or MAX_PIXEL)
-
-
-def _decode_image(model: ServedModel, body: bytes, options: Options) -> Array:
-    return decode_files(model, [body], options)
-
-
-def _decode_form(model: ServedModel, body: bytes, options: Options) -> Array:
-    boundary = request.mimetype_params.get("boundary")
-    form = read_form(body, boundary, model.images.max_batch)
+def _read_files(model: LoadedModel, body: bytes, options: Options) -> list[bytes]:
+    form = read_form(body, request.mimetype_params.get("boundary"), model.images.max_batch)
     for name, value in form.fields:
         if name != "top_k":
             raise RequestError(
-                422,
-                f'expected image files and, where needed, "top_k", got {quoted(name)}, '
-                "which has no filename",
+                422, f'expected files with a filename or "top_k", got {quoted(name)}'
             )
-        _check_once("top_k", options.top_k)
-        options.top_k = _top_k_of(value.decode(errors="replace").strip(), len(model.labels))
-    return decode_files(model, form.files, options)
+        options.top_k = _top_k(_integer(value.decode(errors="replace")), len(model.labels))
+    model.images.check_batch(len(form.files))
+    return form.files
 
 
-_DECODERS: Mapping[str, Callable[[ServedModel, bytes, Options], Array]] = {
-    "application/json": _decode_json,
-    "application/octet-stream": _decode_raw,
-    "application/x-npy": _decode_npy,
-    **dict.fromkeys(IMAGE_TYPES, _decode_image),
-    "multipart/form-data": _decode_form,
-}
-
-
-def _read_query(model: ServedModel) -> Options:
-    """Read the options in the path's query, where bodies other than JSON have theirs."""
+def _read_query(query: bytes, classes: int) -> Options:
     options = Options()
-    # Flask's own reading of it fails where its bytes are no UTF-8.
-    query = request.query_string.decode(errors="replace")
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in _PARAMETERS:
-            raise RequestError(
-                422, f"expected no query but {', '.join(_PARAMETERS)}, got {quoted(name)}"
-            )
-        if name == "top_k":
-            _check_once(name, options.top_k)
-            options.top_k = _top_k_of(value, len(model.labels))
-        elif name == "include":
-            _check_once(name, options.include or None)
-            options.include = _include(value)
+    # Flask's own parser fails where the bytes are not UTF-8.
+    for name, value in parse_qsl(query.decode(errors="replace"), keep_blank_values=True):
+        if name == "range" and value in _MAX_VALUES:
+            options.max_value = _MAX_VALUES[value]
+        elif name == "top_k":
+            options.top_k = _top_k(_integer(value), classes)
+        elif name == "include" and set(value.split(",")) <= set(_INCLUDABLE):
+            options.include = value.split(",")
         else:
-            _check_once(name, options.white)
-            options.white = _WHITES.get(value)
-            if options.white is None:
-                raise RequestError(
-                    422, f"expected range={' or range='.join(_WHITES)}, got {quoted(value)}"
-                )
+            expected = f"range={' or '.join(_MAX_VALUES)}, top_k or include={','.join(_INCLUDABLE)}"
+            got = f"{name}={value}"
+            raise RequestError(422, f"expected {expected} in the query, got {quoted(got)}")
     return options
 
 
-def _include(value: str) -> Collection[str]:
-    names = value.split(",")
-    if not set(names) <= set(_INCLUDED) or len(set(names)) < len(names):
-        raise RequestError(
-            422,
-            f"expected include={' or include='.join(_INCLUDED)}, or both with a comma between "
-            f"them, got {quoted(value)}",
-        )
-    return names
-
-
-def _check_once(name: str, before: object) -> None:
-    if before is not None:
-        raise RequestError(422, f"expected {name} once, got it twice")
-
-
-def _top_k_of(text: str, classes: int) -> int:
-    return _top_k(int(text) if _NUMBER.fullmatch(text) else text, classes)
+def _integer(text: str) -> int | str:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text
 
 
 def _top_k(value: Any, classes: int) -> int:
@@ -288,13 +211,12 @@ def _top_k(value: Any, classes: int) -> int:
     return value
 
 
-def _white(value: Any) -> int:
-    """Read the upper end of the range."""
+def _max_value(value: Any) -> int:
     got = quoted(value)
     if isinstance(value, JsonArray) and len(value) == 2:
-        ends: list[Any] = [value[0], value[1]]
-        for white in (MAX_PIXEL, 1):
-            if ends == [0, white] and not any(isinstance(end, bool) for end in ends):
-                return white
+        ends = list(value)
+        for max_value in (MAX_PIXEL, 1):
+            if ends == [0, max_value]:
+                return max_value
         got = f"[{', '.join(map(quoted, ends))}]"
     raise RequestError(422, f'expected "range" to be [0, {MAX_PIXEL}] or [0, 1], got {got}')
