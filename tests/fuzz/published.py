@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nncore import ModelRepository
 from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE
-from service.serving import ServedModel, load_model
+from service.models.loaded_model import LoadedModel, load_model
 from tests.fuzz.scratch import FOLDER
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -25,6 +25,6 @@ def write_version(manifest: bytes = MANIFEST, weights: bytes = WEIGHTS) -> Model
 
 
 @cache
-def served_model() -> ServedModel:
+def served_model() -> LoadedModel:
     """Load it as the service does."""
     return load_model(write_version(), NAME, VERSION, MOST_IMAGES)

@@ -31,6 +31,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     publish(tmp_path / "models")
     settings = {"WEB_CONCURRENCY": str(WORKERS), "RELOAD_SECONDS": "0.05"}
     with running(tmp_path / "models", tmp_path / "log", settings) as service:
+        wait_until(lambda: service.log.read_text().count("ready: ") == WORKERS, "every worker")
         yield service
 
 
@@ -122,7 +123,7 @@ def test_damage_harms_nothing(service: Service, tmp_path: Path) -> None:
     check_answers(answers, expected)
     assert figures(service)[refusals] == 3 * WORKERS  # each once in each worker
     assert version_of_all_workers(service) == 1
-    assert service.log.read_text().count("refused: mnist 2") == WORKERS
+    assert service.log.read_text().count("refused: model mnist version 2") == WORKERS
     (model,) = service.ask("/models")[1]["models"]
     assert model["current"] == 1
     states = {version["version"]: version["state"] for version in model["versions"]}
@@ -157,7 +158,9 @@ def test_the_figures_add_up_over_workers_and_survive_them(service: Service) -> N
         int(line.split("[")[1].split("]")[0]) for line in log.splitlines() if "ready" in line
     )
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: service.log.read_text().count("ready: mnist 1") == 3, "another worker")
+    wait_until(
+        lambda: service.log.read_text().count("ready: model mnist version 1") == 3, "another worker"
+    )
     assert figures(service)[counted] == len(answers)
     wait_until(lambda: version_of_all_workers(service) == 1, "its figures")
 

@@ -1,4 +1,4 @@
-"""What the service promises, asked of the application itself and of a real server over a socket.
+"""The inference service, mostly through the Flask application in its middleware.
 
-`clients` asks as other servers' clients do, `browser` as a person with a mouse does.
+Tests that need a server, a browser or another project's client are in `tests/integration`.
 """

@@ -1,7 +1,8 @@
 """Models to serve, and the application that serves them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,28 +13,37 @@ from nncore import FCModel, ModelRepository, PublishedModel
 from service import create_app
 from service.settings import Settings
 
+MakeClient = Callable[..., FlaskClient]
+
 
 def publish(
     root: Path,
     shape: Sequence[int] = (28, 28),
     labels: Sequence[str] = tuple("0123456789"),
     seed: int = 0,
+    data_set: str | None = None,
+    hidden_sizes: Sequence[int] = (16,),
 ) -> PublishedModel:
     """Publish the next version of `mnist`, an untrained network."""
     rng = np.random.default_rng(seed)
     return ModelRepository(root).publish(
         "mnist",
-        FCModel(shape, (16,), len(labels), rng=rng),
+        FCModel(shape, hidden_sizes, len(labels), rng=rng),
         labels=labels,
         probe_images=rng.integers(0, 256, (2, *shape)).astype(np.uint8),
-        provenance={},
+        provenance={"dataset": {"name": data_set}} if data_set else {},
         report={},
     )
 
 
 def make_app(settings: Settings) -> Flask:
-    """Make the application without the threads that a process of its own has."""
+    """Return the application without background threads."""
     return create_app(settings, background=False)
+
+
+def run_inline(target: Callable[[], None], *, daemon: bool) -> Mock:
+    """Stand for `Thread`: its start returns when the target has ended."""
+    return Mock(start=target)
 
 
 @pytest.fixture
@@ -49,3 +59,9 @@ def app(published: PublishedModel, tmp_path: Path) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def make_client(published: PublishedModel, tmp_path: Path) -> MakeClient:
+    """Return a function that maps settings to a client of the application with a model."""
+    return lambda **settings: make_app(Settings(model_dir=str(tmp_path), **settings)).test_client()

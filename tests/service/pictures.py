@@ -1,4 +1,7 @@
-"""Pictures for the tests: drawings of any size and colour, and files of them."""
+"""Pictures for tests: drawings of any size and colour, and files of them.
+
+Files that no encoder writes are made by hand.
+"""
 
 import struct
 import zlib
@@ -16,20 +19,20 @@ Colour = tuple[int, int, int]
 
 def draw(
     size: int = 280,
-    pen: Colour = WHITE,
-    paper: Colour = BLACK,
-    page: tuple[int, int] | None = None,
+    foreground: Colour = WHITE,
+    background: Colour = BLACK,
+    picture_size: tuple[int, int] | None = None,
     at: tuple[int, int] = (0, 0),
 ) -> Image.Image:
-    """Draw a circle with a tail, a bit like a 9 or a Q, in a square of a size on a page."""
+    """Draw a circle with a tail, similar to a 9, in a square of a size."""
     fine = Image.new("L", (4 * size, 4 * size), 0)
     pencil = ImageDraw.Draw(fine)
     unit = 4 * size / 28
     pencil.ellipse([9 * unit, 4 * unit, 19 * unit, 15 * unit], outline=255, width=round(2.5 * unit))
     pencil.line([17.7 * unit, 11 * unit, 16 * unit, 23.5 * unit], fill=255, width=round(2.5 * unit))
-    ink = fine.resize((size, size), Image.Resampling.BOX)
-    picture = Image.new("RGB", page or ink.size, paper)
-    picture.paste(pen, (*at, at[0] + size, at[1] + size), ink)
+    mask = fine.resize((size, size), Image.Resampling.BOX)
+    picture = Image.new("RGB", picture_size or mask.size, background)
+    picture.paste(foreground, (*at, at[0] + size, at[1] + size), mask)
     return picture
 
 
@@ -47,20 +50,23 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png(width: int, height: int, *chunks: bytes, bits: int = 8, kind: int = 0) -> bytes:
-    """Make a PNG file by hand; without chunks it has no pixels."""
-    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
-    return b"".join(
-        [b"\x89PNG\r\n\x1a\n", png_chunk(b"IHDR", header), *chunks, png_chunk(b"IEND", b"")]
-    )
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    """Make an 8-bit grey PNG file of given chunks; without any it has no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = (png_chunk(b"IHDR", header), *chunks, png_chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def exif(orientation: int, big: bool = False) -> bytes:
-    order = ">" if big else "<"
-    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
-    return (
-        (b"Exif\0\0MM" if big else b"Exif\0\0II")
-        + struct.pack(f"{order}HIH", 42, 8, 1)
-        + entry
-        + struct.pack(f"{order}I", 0)
-    )
+def bmp(width: int, height: int, compression: int, pixels: bytes) -> bytes:
+    """Make an 8-bit grey BMP file."""
+    palette = b"".join(bytes((level, level, level, 0)) for level in range(256))
+    offset = 54 + len(palette)
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, compression, 0, 0, 0, 256, 0)
+    file_header = struct.pack("<2sIHHI", b"BM", offset + len(pixels), 0, 0, offset)
+    return file_header + header + palette + pixels
+
+
+def exif(orientation: int, *, big_endian: bool = False) -> bytes:
+    order = ">" if big_endian else "<"
+    tag = struct.pack(f"{order}HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    return b"Exif\0\0" + (b"MM" if big_endian else b"II") + struct.pack(f"{order}HI", 42, 8) + tag

@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + DEADLINE_SECONDS
     while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
+        assert time.monotonic() < end, f"{what}: not within {DEADLINE_SECONDS} s"
         time.sleep(0.02)
 
 
@@ -32,6 +32,12 @@ class Service:
         self.process = process
         self.port = port
         self.log = log
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_SECONDS)
@@ -71,13 +77,10 @@ def running(model_dir: Path, log: Path, environment: Mapping[str, str]) -> Itera
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # Not by -m, which does not survive SIGUSR2: gunicorn's own folder would come first to import.
-    gunicorn = Path(sys.executable).with_name("gunicorn")
-    command = [str(gunicorn), "-c", "service/gunicorn_conf.py"]
     settings = {"PORT": str(port), "MODEL_DIR": str(model_dir), **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "service:create_app()"],
+            [sys.executable, "-m", "service"],
             cwd=ROOT,
             env={**os.environ, "MAX_BODY_BYTES": str(MAX_BODY_BYTES), **settings},
             stdout=output,
@@ -85,7 +88,7 @@ def running(model_dir: Path, log: Path, environment: Mapping[str, str]) -> Itera
         )
     service = Service(process, port, log)
     try:
-        wait_until(service.is_live, "the service to live")
+        wait_until(service.is_live, "the service is live")
         yield service
     finally:
         process.terminate()

@@ -23,7 +23,6 @@ TARGETS: Mapping[str, Callable[[bytes], bool]] = {
     "compressed": parts.read_compressed,
     "idx": data_sets.read_idx_file,
     "image": pictures.read_picture,
-    "image-header": pictures.read_header,
     "instances": json_images.read_instances,
     "manifest": model_files.read_manifest,
     "npy": arrays.read_npy_file,

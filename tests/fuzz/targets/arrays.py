@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 
 from nncore import MAX_PIXEL
-from service.raw_arrays import read_npy, read_raw
+from service.inputs.raw_arrays import read_npy, read_raw
 from tests.fuzz.published import served_model
 from tests.fuzz.targets.expectations import check_images, unless_refused
 
@@ -14,11 +14,11 @@ from tests.fuzz.targets.expectations import check_images, unless_refused
 def read_octets(body: bytes) -> bool:
     """Read a body of type application/octet-stream, in both ranges."""
     accepted = False
-    for white in (1, MAX_PIXEL):
-        images = unless_refused(partial(read_raw, body, served_model().images, white))
+    for max_value in (1, MAX_PIXEL):
+        images = unless_refused(partial(read_raw, body, served_model().images, max_value))
         if images is not None:
             accepted = True
-            check_images(images, np.array([*body]) / white)
+            check_images(images, np.array([*body]) / max_value)
     return accepted
 
 
@@ -26,12 +26,14 @@ def read_npy_file(body: bytes) -> bool:
     """Read a body of type application/x-npy, in both ranges."""
     model = served_model()
     accepted = False
-    for white in (1, MAX_PIXEL):
+    for max_value in (1, MAX_PIXEL):
         images = unless_refused(
-            partial(read_npy, body, model.images, model.manifest.input_shape, white)
+            partial(read_npy, body, model.images, model.manifest.input_shape, max_value)
         )
         if images is not None:
             accepted = True
             array = np.load(BytesIO(body), allow_pickle=False)
-            check_images(images, array.astype(float) / (1 if array.dtype == np.bool_ else white))
+            check_images(
+                images, array.astype(float) / (1 if array.dtype == np.bool_ else max_value)
+            )
     return accepted

@@ -17,8 +17,8 @@ def read_predict_request(body: bytes) -> bool:
     if images is None:
         return False
     pixels = json.loads(body)["pixels"]
-    white = options.white or MAX_PIXEL
-    check_images(images, _flat(pixels, white))
+    max_value = options.max_value or MAX_PIXEL
+    check_images(images, _flat(pixels, max_value))
     return True
 
 
@@ -53,9 +53,9 @@ def read_csv(body: bytes) -> bool:
     return True
 
 
-def _flat(value: Any, white: int = 1) -> list[float]:
+def _flat(value: Any, max_value: int = 1) -> list[float]:
     """Give the numbers of nested arrays, in order."""
     if isinstance(value, list):
-        return [number for element in value for number in _flat(element, white)]
+        return [number for element in value for number in _flat(element, max_value)]
     assert type(value) in (int, float), value
-    return [value / white]
+    return [value / max_value]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from service.protocols.open_inference_requests import InferRequest, read_json_size, read_request
+from service.protocols.open_inference_codec import InferRequest, read_request
 from tests.fuzz.published import served_model
 from tests.fuzz.targets.expectations import check_images, unless_refused
 
@@ -18,7 +18,7 @@ def read_infer_request(data: bytes) -> bool:
     header = line.decode("latin-1") or None
 
     def read() -> InferRequest:
-        return read_request(served_model(), read_json_size(header), body)
+        return read_request(served_model(), header, body)
 
     request = unless_refused(read)
     if request is None:

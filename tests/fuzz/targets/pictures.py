@@ -1,11 +1,11 @@
-"""Image files of any kind, and their headers."""
+"""Picture files of any format."""
 
 import zlib
+from functools import partial
 
 import numpy as np
 
-from service.image_files import read_image_files
-from service.image_headers import orientation, strip_jpeg, strip_png
+from service.inputs.pictures import read_pictures
 from tests.fuzz.targets.expectations import unless_refused
 
 _SHAPE = (28, 28)
@@ -13,28 +13,17 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_picture(data: bytes) -> bool:
-    """Read an image file; a PNG's checksums are made right, for no fuzzer would guess one."""
+    """Read a picture file; a PNG gets correct checksums, which a fuzzer does not find."""
     if data.startswith(_PNG):
         data = _with_checksums(data)
-    levels = unless_refused(lambda: read_image_files([data], _SHAPE))
-    if levels is None:
-        return False
-    assert levels.dtype == np.uint8
-    assert levels.shape == (1, *_SHAPE)
-    return True
-
-
-def read_header(data: bytes) -> bool:
-    """Leave out of a PNG and of a JPEG what makes no pixels, Exif for one."""
-    try:
-        for strip in (strip_png, strip_jpeg):
-            stripped, exif = strip(data)
-            assert len(stripped) <= len(data)
-            assert strip(stripped)[1] == b""
-            assert 0 <= orientation(exif) < 2**16
-    except ValueError:
-        return False
-    return True
+    accepted = False
+    for recenter in (True, False):
+        levels = unless_refused(partial(read_pictures, [data], _SHAPE, recenter=recenter))
+        if levels is not None:
+            accepted = True
+            assert levels.dtype == np.uint8
+            assert levels.shape == (1, *_SHAPE)
+    return accepted
 
 
 def _with_checksums(png: bytes) -> bytes:

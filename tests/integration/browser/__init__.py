@@ -1,4 +1,1 @@
-"""The page in a real Chromium, drawn on by pointer events.
-
-`drawings` has the digits, `page` what a person does and sees.
-"""
+"""The drawing page in Chromium. `page` drives it, `drawings` has digits to draw on it."""

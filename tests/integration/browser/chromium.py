@@ -1,4 +1,4 @@
-"""Headless Chromium, from Debian's packages."""
+"""Headless Chromium, from Debian's packages `chromium` and `chromium-driver`."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.chrome.webdriver import WebDriver
 
+_ARGUMENTS = "--headless=new --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1000"
+
 
 def is_there() -> bool:
     return bool(shutil.which("chromium") and shutil.which("chromedriver"))
@@ -19,13 +21,8 @@ def is_there() -> bool:
 def chromium(profile: Path) -> Iterator[WebDriver]:
     options = Options()
     options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+    for argument in (*_ARGUMENTS.split(), f"--user-data-dir={profile}"):
         options.add_argument(argument)
-    options.add_argument("--window-size=1200,1000")
-    options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, Driver(shutil.which("chromedriver")))
-    try:
+    with webdriver.Chrome(options, Driver(shutil.which("chromedriver"))) as browser:
         yield browser
-    finally:
-        browser.quit()

@@ -1,4 +1,4 @@
-"""Digits as a person would draw them with a mouse: polylines, varied as hands vary."""
+"""Digits as a person draws them with a mouse: polylines, also varied at random."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -12,7 +12,7 @@ Strokes: TypeAlias = Sequence[Sequence[tuple[float, float]]]
 _SHEET = 360
 _BRUSH_SHARE = 1 / 16  # as in sheet.js
 
-# Corners in percent of the digit's box, as one would click through them.
+# Corners in percent of the digit's box.
 _POLYLINES = {
     0: ["50,0 25,8 10,30 8,60 18,88 45,100 72,92 90,65 90,35 75,8 50,0"],
     1: ["35,20 55,0 55,100"],
@@ -27,15 +27,11 @@ _POLYLINES = {
 }
 
 
-def digit(
-    label: int,
-    rng: np.random.Generator | None = None,
-) -> Strokes:
-    """Draw a digit: upright in the middle of the sheet, or as the generator would have it.
+def digit(label: int, rng: np.random.Generator | None = None) -> Strokes:
+    """Return a digit, upright in the middle of the sheet, or varied by a generator.
 
-    Then its height is 20 to 90 % of the sheet, its slant up to 17 degrees to the left and 24 to
-    the right, it stands anywhere, is wider or narrower by a quarter, and every corner is off by
-    some 2 % of its height.
+    Then its height is 20 to 90 % of the sheet, its slant 17 degrees to the left to 24 to the
+    right; place, width (by a quarter) and corners (by 2 % of its height) vary, too.
     """
     high, wide, slant, left, top, wobble = 0.7, 0.5, 0.0, 0.25, 0.15, 0.0
     if rng:
@@ -58,14 +54,15 @@ def digit(
 
 
 def picture(strokes: Strokes, thickness: float = 1.0) -> Image.Image:
-    """Draw strokes as the page's sheet does, with a brush so many times as thick as its own."""
+    """Return strokes as the page's sheet shows them, with a brush so many times as thick."""
     scale = 4  # for smooth edges
-    sheet = Image.new("L", (scale * _SHEET, scale * _SHEET), 255)
-    draw = ImageDraw.Draw(sheet)
-    radius = thickness * scale * _SHEET * _BRUSH_SHARE / 2
+    side = scale * _SHEET
+    sheet = Image.new("L", (side, side), 255)
+    pencil = ImageDraw.Draw(sheet)
+    radius = thickness * side * _BRUSH_SHARE / 2
     for stroke in strokes:
-        points = [(scale * _SHEET * x, scale * _SHEET * y) for x, y in stroke]
-        draw.line(points, 0, round(2 * radius), joint="curve")
+        points = [(side * x, side * y) for x, y in stroke]
+        pencil.line(points, 0, round(2 * radius), joint="curve")
         for x, y in points:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), 0)
+            pencil.ellipse((x - radius, y - radius, x + radius, y + radius), 0)
     return sheet.resize((_SHEET, _SHEET), Image.Resampling.BOX)

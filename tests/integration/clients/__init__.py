@@ -1,4 +1,4 @@
-"""Other servers' real clients against the running service, or the one at SERVICE_URL.
+"""Clients of other servers against the running service.
 
-All protocols must give one answer to one image, whoever asks.
+With SERVICE_URL they talk to the service there instead of one of their own.
 """

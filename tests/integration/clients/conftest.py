@@ -1,9 +1,8 @@
-"""The running service that real clients talk to: one of their own, or the one at SERVICE_URL."""
+"""The running service that the clients talk to: one of their own, or the one at SERVICE_URL."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,25 +16,16 @@ from trainer.synthetic import generate_digits
 
 @dataclass(frozen=True)
 class Served:
-    """A running service and what it must answer.
-
-    Attributes:
-        url: Where it listens, without a slash at the end.
-        repository: The models that it serves.
-        published: The version that answers when a request names none.
-    """
+    """A running service, the repository that it serves, and the current version."""
 
     url: str
     repository: ModelRepository
     published: PublishedModel
 
     @property
-    def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        return urlsplit(self.url).port or 80
+    def address(self) -> str:
+        """Host and port."""
+        return urlsplit(self.url).netloc
 
     @property
     def name(self) -> str:
@@ -52,25 +42,25 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    name = os.environ.get("MODEL_NAME", "mnist")
     if url := os.environ.get("SERVICE_URL"):
         repository = ModelRepository(os.environ["MODEL_DIR"])
+        name = os.environ.get("MODEL_NAME", "mnist")
         yield Served(url.rstrip("/"), repository, repository.load(name))
         return
-    model_dir: Path = tmp_path_factory.mktemp("models")
-    publish(model_dir)
-    newest = publish(model_dir, seed=1)
-    log = tmp_path_factory.mktemp("log") / "log"
-    with running(model_dir, log, {"WEB_CONCURRENCY": "1", "MODEL_NAME": "mnist"}) as service:
+    folder = tmp_path_factory.mktemp("served")
+    publish(folder / "models")
+    newest = publish(folder / "models", seed=1)
+    environment = {"WEB_CONCURRENCY": "1", "MODEL_NAME": "mnist"}
+    with running(folder / "models", folder / "log", environment) as service:
         url = f"http://127.0.0.1:{service.port}"
-        yield Served(url, ModelRepository(model_dir), newest)
+        yield Served(url, ModelRepository(folder / "models"), newest)
 
 
 @pytest.fixture(scope="session")
 def levels() -> Array:
     """Grey levels of three digits, `(3, 28, 28)`.
 
-    Digits and not noise: to a trained network, noise is an image of huge logits, whose rounding
-    differs by more than 1e-6 between a pass of one image and a pass of several.
+    To a trained network, noise is an image of huge logits, whose rounding differs by more than
+    1e-6 between a pass of one image and a pass of several.
     """
     return generate_digits(3, seed=0)[0]

@@ -1,7 +1,7 @@
-"""Asks a running service what KServe's own client can ask; run by the interpreter that has it.
+"""Asks a running service what KServe's own client can ask; run by the Python that has the client.
 
-Its arguments are the service's address and a model's name; standard input is JSON, images in
-[0, 1]; standard output is JSON, what the client makes of each answer.
+The arguments are the service's address and a model's name; standard input is images in [0, 1] as
+JSON, standard output what the client makes of each answer.
 """
 
 import asyncio
@@ -18,11 +18,10 @@ from kserve import (  # type: ignore[import-not-found]
     RESTConfig,
 )
 
-NOWHERE = "no-such-model"
+UNKNOWN = "no-such-model"
 
 
 async def ask_v1(url: str, model: str, images: list[Any]) -> dict[str, Any]:
-    """Ask everything that the client has for the first version of the protocol."""
     async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
         request = {"instances": images}
         return {
@@ -30,41 +29,35 @@ async def ask_v1(url: str, model: str, images: list[Any]) -> dict[str, Any]:
             "ready": await client.is_model_ready(url, model),
             "predictions": (await client.infer(url, request, model_name=model))["predictions"],
             "errors": {
-                "ready": await error_of(client.is_model_ready(url, NOWHERE)),
-                "model": await error_of(client.infer(url, request, model_name=NOWHERE)),
+                "model": await error_of(client.infer(url, request, model_name=UNKNOWN)),
                 "images": await error_of(client.infer(url, {"instances": [7]}, model_name=model)),
             },
         }
 
 
 async def ask_v2(url: str, model: str, images: list[Any]) -> dict[str, Any]:
-    """Ask everything that the client has for the second version of the protocol."""
     async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
         answer = {
             "live": await client.is_server_live(url),
             "server_ready": await client.is_server_ready(url),
             "ready": await client.is_model_ready(url, model),
-            "unknown_ready": await client.is_model_ready(url, NOWHERE),
+            "unknown_ready": await client.is_model_ready(url, UNKNOWN),
         }
         for name, binary in (("json", False), ("binary", True)):
             request = infer_request(model, images, binary=binary)
             response = await client.infer(url, request, model_name=model)
-            answer[name] = {
-                "id": response.id,
-                "model": response.model_name,
-                "outputs": {output.name: output.as_numpy().tolist() for output in response.outputs},
-            }
-        unknown = infer_request(NOWHERE, images, binary=False)
+            outputs = {output.name: output.as_numpy().tolist() for output in response.outputs}
+            answer[name] = {"id": response.id, "outputs": outputs}
+        unknown = infer_request(UNKNOWN, images, binary=False)
         short = infer_request(model, [image[:-1] for image in images], binary=False)
         answer["errors"] = {
-            "model": await error_of(client.infer(url, unknown, model_name=NOWHERE)),
+            "model": await error_of(client.infer(url, unknown, model_name=UNKNOWN)),
             "images": await error_of(client.infer(url, short, model_name=model)),
         }
         return answer
 
 
 def infer_request(model: str, images: list[Any], *, binary: bool) -> InferRequest:
-    """Put the images into a tensor."""
     tensor = np.array(images, np.float32)
     images_input = InferInput("images", list(tensor.shape), "FP32")
     images_input.set_data_from_numpy(tensor, binary_data=binary)
@@ -74,7 +67,6 @@ def infer_request(model: str, images: list[Any], *, binary: bool) -> InferReques
 
 
 async def error_of(call: Any) -> str:
-    """Give what the client raises."""
     try:
         await call
     except httpx.HTTPStatusError as error:
@@ -83,7 +75,6 @@ async def error_of(call: Any) -> str:
 
 
 async def main(url: str, model: str) -> None:
-    """Ask, and write what comes."""
     images = json.load(sys.stdin)
     answers = {"v1": await ask_v1(url, model, images), "v2": await ask_v2(url, model, images)}
     json.dump(answers, sys.stdout)

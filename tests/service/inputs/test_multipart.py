@@ -1,82 +1,79 @@
+from contextlib import suppress
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import RequestError
-from service.multipart import read_form
-
-
-def part(disposition: str, content: bytes) -> bytes:
-    return b"--X\r\nContent-Disposition: " + disposition.encode() + b"\r\n\r\n" + content + b"\r\n"
-
-
-def file(content: bytes, name: str = "a") -> bytes:
-    return part(f'form-data; name="{name}"; filename="a.png"', content)
-
+from service.inputs.multipart import read_form
 
 END = b"--X--\r\n"
 
 
+def part(disposition: str, content: bytes = b"", headers: bytes = b"") -> bytes:
+    head = b"Content-Disposition: " + disposition.encode() + b"\r\n" + headers
+    return b"--X\r\n" + head + b"\r\n" + content + b"\r\n"
+
+
+def file(content: bytes = b"", headers: bytes = b"") -> bytes:
+    return part('form-data; name="a"; filename="a.png"', content, headers)
+
+
+def check_rejected(
+    status: int, body: bytes, boundary: str | None = "X", max_files: int = 2
+) -> None:
+    started = perf_counter()
+    with pytest.raises(RequestError) as caught:
+        read_form(body, boundary, max_files)
+    assert perf_counter() - started < 1
+    assert caught.value.status == status
+    assert len(caught.value.detail) < 300
+
+
 def test_files_and_fields_keep_their_order() -> None:
-    body = file(b"one\r\n--Y", "b") + part('form-data; name="top_k"', b"3") + file(b"") + END
+    other = part("form-data; name=b; filename*=utf-8''a.png", b"one\r\n--Y")
+    body = other + part('form-data; name="top_k"', b"3") + file() + END
     assert read_form(body, "X", 2) == ([b"one\r\n--Y", b""], [("top_k", b"3")])
     assert read_form(b"preamble\r\n" + body + b"epilogue", "X", 2).files == [b"one\r\n--Y", b""]
     assert read_form(END, "X", 2) == ([], [])
 
 
-def test_a_large_file_stays_whole() -> None:
-    content = bytes(range(256)) * 2**12
-    assert read_form(file(content) + END, "X", 1).files == [content]
+@pytest.mark.parametrize("size", [2047, 2048, 2**20 + 1])
+def test_the_content_of_a_file_is_unchanged(size: int) -> None:
+    content = (bytes(range(256)) + b"\r\n--Xa\r\n--") * (size // 256)
+    assert read_form(file(content[:size]) + END, "X", 1).files == [content[:size]]
 
 
-@pytest.mark.parametrize("boundary", [None, "", "x" * 201, "ü"])
-def test_without_a_boundary_there_are_no_parts(boundary: str | None) -> None:
-    with pytest.raises(RequestError, match="expected a boundary of 1 to 200") as caught:
-        read_form(file(b"one") + END, boundary, 2)
-    assert caught.value.status == 400
+@pytest.mark.parametrize("boundary", [None, "", "ü"])
+def test_an_ascii_boundary_is_needed(boundary: str | None) -> None:
+    check_rejected(400, file(b"one") + END, boundary)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"no parts at all",
-        file(b"one"),
-        file(b"one")[:-2],
-        file(b"one")[:20],
-        file(b"one")[:5],
-        b"--X\r\n\r\nno head\r\n" + END,
-        b"--X\r\nContent-Type: image/png\r\n\r\nno disposition\r\n" + END,
-        b"--X\r\nContent-Disposition: \xff\xfe\r\n\r\nno text\r\n" + END,
-        b"--X\r\n" * 10_000,
-        b"--X\r\n" + b"a: b\r\n" * 100_000,
-        b"--X" + b" " * 1_000_000,
-        part("form-data" + "; a=b" * 1_000_000, b"") + END,
-    ],
-    ids=range(13),
-)
-def test_what_is_malformed_is_refused(body: bytes) -> None:
-    with pytest.raises(RequestError, match="malformed multipart/form-data: ") as caught:
-        read_form(body, "X", 2)
-    assert caught.value.status == 400
-    assert len(caught.value.detail) < 300
+MALFORMED = [
+    *(b"", b"no parts at all", file(b"one"), file(b"one")[:20], b"--X\r\n\r\nno headers\r\n" + END),
+    b"--X\r\nContent-Type: image/png\r\n\r\nno disposition\r\n" + END,
+    b"--X\r\nContent-Disposition: \xff\xfe\r\n\r\nno text\r\n" + END,
+    *(b"--X\r\n" * 100_000, b"--X" + b" " * 100_000),
+    *(file(headers=b"a: b\r\n" * 100_000) + END, part("form-data" + "; a=b" * 100_000) + END),
+]
 
 
-@pytest.mark.parametrize("parts", [file(b"") * 3, file(b"") * 20_000, part("form-data", b"") * 99])
-def test_too_many_parts(parts: bytes) -> None:
-    with pytest.raises(RequestError, match="expected at most 2 images a request, got") as caught:
-        read_form(parts + END, "X", 2)
-    assert caught.value.status == 422
+@pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))
+def test_malformed_bodies_are_rejected(body: bytes) -> None:
+    check_rejected(400, body)
+
+
+@pytest.mark.parametrize("parts", [file() * 3, file() * 20_000, part("form-data") * 20_000])
+def test_too_many_parts_are_rejected(parts: bytes) -> None:
+    check_rejected(422, parts + END)
 
 
 PIECES = [b"--X", b"--", b"\r\n", b"\n", b"\r", b"Content-Disposition: form-data", b"; name="]
-PIECES += [b"; filename=", b'"', b"a", b"\xff", b": ", b" ", b"*=utf-8''%ff", END]
+PIECES += [b"; filename=", b'"', b"a", b"\xff", b": ", b" ", b"*=utf-8''%ff", b"*0*=", END]
 
 
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=40))
-def test_no_body_raises_anything_else(pieces: list[bytes]) -> None:
-    try:
-        form = read_form(b"".join(pieces), "X", 2)
-    except RequestError:
-        return
-    assert len(form.files) <= 2
+def test_any_bytes_are_read_or_rejected(pieces: list[bytes]) -> None:
+    with suppress(RequestError):
+        assert len(read_form(b"".join(pieces), "X", 2).files) <= 2

@@ -3,31 +3,52 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncore import DamagedVersionError, ModelRepository, VersionNotFoundError
-from service.serving import load_model
+from nncore import LinearLayer, ModelRepository
+from nncore.types import Array
+from service.models.loaded_model import LoadedModel, class_labels, load_model
 from tests.service.conftest import publish
 
-
-def test_a_version_answers_as_its_network_does(tmp_path: Path) -> None:
-    published = publish(tmp_path)
-    model = load_model(ModelRepository(tmp_path), "mnist", 1, max_batch=8)
-    assert (model.name, model.version) == ("mnist", 1)
-    assert model.labels == list(range(10))
-    images = np.random.default_rng(0).random((3, 784), np.float32)
-    np.testing.assert_allclose(
-        model.predict(images), published.model.predict(images).T, rtol=0, atol=1e-6
-    )
+SKIPPING = (256,)  # a first layer that is large enough to skip zeros
 
 
-def test_a_version_that_is_not_there(tmp_path: Path) -> None:
-    publish(tmp_path)
-    with pytest.raises(VersionNotFoundError, match="no version 7 of model 'mnist'"):
-        load_model(ModelRepository(tmp_path), "mnist", 7, max_batch=8)
+def load(root: Path) -> LoadedModel:
+    return load_model(ModelRepository(root), "mnist", 1, max_batch=8)
 
 
-def test_a_damaged_version(tmp_path: Path) -> None:
-    publish(tmp_path)
-    weights = tmp_path / "mnist" / "1" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    with pytest.raises(DamagedVersionError, match="SHA-256"):
-        load_model(ModelRepository(tmp_path), "mnist", 1, max_batch=8)
+@pytest.mark.parametrize("share", [0.1, 1.0], ids=["mostly zeros", "no zeros"])
+def test_a_version_answers_as_its_network_does(tmp_path: Path, share: float) -> None:
+    published, rng = publish(tmp_path, hidden_sizes=SKIPPING), np.random.default_rng(0)
+    images = rng.random((3, 784), np.float32) * (rng.random(784) <= share).astype(np.float32)
+    expected, model = published.model.predict(images).T, load(tmp_path)
+    np.testing.assert_allclose(model.predict(images), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.predict(images[:1]), expected[:1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_the_probes_verify_the_path_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    publish(tmp_path, hidden_sizes=SKIPPING)
+    apply = LinearLayer.apply
+
+    def apply_wrongly(layer: LinearLayer, x: Array) -> Array:
+        ans = apply(layer, x)
+        return -ans if layer.skips_zeros and x.shape[1] == images else ans
+
+    monkeypatch.setattr(LinearLayer, "apply", apply_wrongly)
+    with pytest.raises(ValueError, match="probes"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data_set", "recenter"),
+    [("mnist", True), ("synthetic", True), ("fashion-mnist", False), (None, False)],
+)
+def test_only_digits_are_recentred(tmp_path: Path, data_set: str | None, *, recenter: bool) -> None:
+    publish(tmp_path, data_set=data_set)
+    assert load(tmp_path).recenter is recenter
+
+
+def test_labels_that_count_from_zero_are_numbers() -> None:
+    assert class_labels(["0", "1"]) == [0, 1]
+    assert class_labels(["1", "0"]) == ["1", "0"]

@@ -1,248 +1,202 @@
-"""The registry follows the repository: what is published, damaged, mended and removed."""
-
-import logging
+import re
 import shutil
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from nncore import ModelRepository
+from nncore import ModelRepository, PublishedModel
+from service import create_app
 from service.errors import RequestError
-from service.metrics import Metrics
-from service.models import Models
+from service.models.registry import Registry
+from service.observability.metrics import Metrics
 from service.settings import Settings
-from tests.service.conftest import publish
+from tests.service.conftest import publish, run_inline
 
 IMAGES = np.random.default_rng(0).random((3, 784), np.float32)
+DEADLINE_SECONDS = 10
 
 
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[..., Models]:
-    def load_models(**settings: str | int) -> Models:
-        models = Models(Settings(model_dir=str(tmp_path), **settings), Metrics())  # type: ignore[arg-type]
-        models.refresh()
-        return models
-
-    return load_models
+def open_registry(root: Path, **settings: Any) -> Registry:
+    registry = Registry(Settings(model_dir=str(root), **settings), Metrics())
+    registry.refresh()
+    return registry
 
 
-def spoil(root: Path, version: int) -> None:
+def damage(root: Path, version: int) -> bytes:
+    """Change the last byte of a version's weights; return the undamaged file."""
     weights = root / "mnist" / str(version) / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + b"\x7f")
+    return content
 
 
-def refusal(models: Models, *which: str | int) -> RequestError:
+def error_of(registry: Registry, name: str | None = None, version: int | None = None) -> str:
+    """Return status, detail and headers of the error for a model that cannot answer."""
     with pytest.raises(RequestError) as caught:
-        models.get(*which)  # type: ignore[arg-type]
+        registry.get(name, version)
     assert "\n" not in caught.value.detail
-    return caught.value
+    return f"{caught.value.status} {caught.value.detail} {caught.value.headers}"
 
 
-def test_the_highest_version_is_current(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    latest = publish(tmp_path, seed=1)
-    model = load().get()
-    assert (model.name, model.version) == ("mnist", 2)
-    np.testing.assert_allclose(
-        model.predict(IMAGES), latest.model.predict(IMAGES).T, rtol=0, atol=1e-6
-    )
+def test_the_highest_version_is_current_and_others_answer_by_number(tmp_path: Path) -> None:
+    published = [publish(tmp_path), publish(tmp_path, seed=1)]
+    registry = open_registry(tmp_path)
+    assert [model.version for model in registry.loaded] == [2]
+    for model, network in zip((registry.get("mnist", 1), registry.get()), published, strict=True):
+        expected = network.model.predict(IMAGES).T
+        np.testing.assert_allclose(model.predict(IMAGES), expected, rtol=0, atol=1e-6)
+    assert registry.get("mnist", 1) is registry.get("mnist", 1)
 
 
-def test_a_pinned_version_is_current(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    publish(tmp_path)
-    models = load(model_version=1)
-    assert models.get().version == 1
-    publish(tmp_path)
-    models.refresh()
-    assert models.get().version == 1
-
-
-def test_any_version_answers_by_its_number(tmp_path: Path, load: Callable[..., Models]) -> None:
-    first, _ = publish(tmp_path), publish(tmp_path, seed=1)
-    models = load()
-    assert [model.version for model in models.loaded] == [2]
-    model = models.get("mnist", 1)
-    np.testing.assert_allclose(
-        model.predict(IMAGES), first.model.predict(IMAGES).T, rtol=0, atol=1e-6
-    )
-    assert models.get("mnist", 1) is model
-    assert models.get().version == 2
-
-
-def test_memory_holds_few_of_many_versions(tmp_path: Path, load: Callable[..., Models]) -> None:
-    for _ in range(9):
-        publish(tmp_path)
-    models = load()
-    for version in range(1, 10):
-        assert models.get("mnist", version).version == version
-    assert len(models.loaded) <= 6
-    assert models.get().version == 9
-
-
-def test_a_new_version_takes_over(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    models = load()
-    before = models.get()
-    publish(tmp_path, seed=1)
-    assert models.get() is before
-    models.refresh()
-    assert models.get().version == 2
-
-
-def test_what_stays_is_not_loaded_again(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    models = load()
-    before = models.get()
-    models.refresh()
-    assert models.get() is before
-
-
-def test_a_damaged_version_is_refused_once_and_the_one_before_answers(
-    tmp_path: Path,
-    load: Callable[..., Models],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("pinned", "current"), [(None, 2), (1, 1)])
+def test_a_refresh_follows_new_versions_unless_one_is_pinned(
+    tmp_path: Path, pinned: int | None, current: int
 ) -> None:
     publish(tmp_path)
-    models = load()
+    registry = open_registry(tmp_path, model_version=pinned)
+    before = registry.get()
+    registry.refresh()
     publish(tmp_path)
-    spoil(tmp_path, 2)
-    with caplog.at_level(logging.ERROR):
-        models.refresh()
-    assert "refused: mnist 2" in caplog.text
-    assert models.get().version == 1
-    assert "SHA-256" in models.refused["mnist", 2].reason
+    assert registry.get() is before
+    registry.refresh()
+    assert registry.get().version == current
+
+
+def test_the_least_recently_used_version_is_dropped(tmp_path: Path) -> None:
+    for _ in range(6):
+        publish(tmp_path)
+    registry = open_registry(tmp_path)
+    for version in (1, 2, 3, 4, 1, 5):
+        assert registry.get("mnist", version).version == version
+    assert {model.version for model in registry.loaded} == {1, 3, 4, 5, 6}
+
+
+def test_without_reloading_no_request_loads_a_new_version(
+    published: PublishedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = create_app(Settings(model_dir=str(tmp_path), reload_seconds=0)).test_client()
+    load = Mock()
+    monkeypatch.setattr(ModelRepository, "load", load)
+    publish(tmp_path)
+    for path in ("/health/ready", "/v2/health/ready", "/models", "/health"):
+        assert client.get(path).status_code == 200
+    assert client.get("/health").get_json()["version"] == 1
+    assert client.get("/v1/models/mnist/versions/2").status_code == 404
+    load.assert_not_called()
+
+
+def test_other_versions_answer_while_one_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        publish(tmp_path)
+    registry = open_registry(tmp_path)
+    registry.get("mnist", 2)
+    loads, may_continue, load = Event(), Event(), ModelRepository.load
+
+    def load_slowly(*arguments: Any) -> PublishedModel:
+        loads.set()
+        assert may_continue.wait(DEADLINE_SECONDS)
+        return load(*arguments)
+
+    monkeypatch.setattr(ModelRepository, "load", load_slowly)
+    with ThreadPoolExecutor(1) as thread:
+        loaded = thread.submit(registry.get, "mnist", 1)
+        assert loads.wait(DEADLINE_SECONDS)
+        assert (registry.get().version, registry.get("mnist", 2).version) == (3, 2)
+        registry.refresh()
+        may_continue.set()
+        assert loaded.result().version == 1
+
+
+def test_a_damaged_version_is_tried_once_and_the_one_before_it_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path)
+    publish(tmp_path)
+    damage(tmp_path, 2)
+    (tmp_path / "mnist" / "3").write_text("a file, not a folder")
+    registry = open_registry(tmp_path)
+    assert registry.get().version == 1
+    assert set(registry.refused) == {("mnist", 2), ("mnist", 3)}
+    assert "refused: model mnist version 2" in caplog.text
 
     caplog.clear()
-    tried = []
-    monkeypatch.setattr(ModelRepository, "load", lambda *arguments: tried.append(arguments))
-    models.refresh()
-    assert tried == []
+    load = Mock()
+    monkeypatch.setattr(ModelRepository, "load", load)
+    registry.refresh()
+    assert re.match("503 .* SHA-256", error_of(registry, "mnist", 2))
+    load.assert_not_called()
     assert caplog.text == ""
-    error = refusal(models, "mnist", 2)
-    assert error.status == 503
-    assert "SHA-256" in error.detail
 
 
-def test_a_refused_version_that_is_mended_is_served(
-    tmp_path: Path, load: Callable[..., Models]
+def test_a_version_that_is_damaged_in_use_answers_and_a_repaired_one_is_loaded(
+    tmp_path: Path,
 ) -> None:
     publish(tmp_path)
-    publish(tmp_path)
-    weights = tmp_path / "mnist" / "2" / "model.safetensors"
-    sound = weights.read_bytes()
-    spoil(tmp_path, 2)
-    models = load()
-    assert models.get().version == 1
-    mended = weights.with_name("mended")
-    mended.write_bytes(sound)
-    mended.rename(weights)
-    models.refresh()
-    assert models.get().version == 2
-    assert models.refused == {}
+    registry = open_registry(tmp_path)
+    before = registry.get()
+    content = damage(tmp_path, 1)
+    registry.refresh()
+    assert registry.get() is before
+    assert ("mnist", 1) in registry.refused
+    (tmp_path / "repaired").write_bytes(content)
+    (tmp_path / "repaired").rename(tmp_path / "mnist" / "1" / "model.safetensors")
+    registry.refresh()
+    assert registry.get() is not before
+    assert registry.refused == {}
 
 
-def test_a_version_damaged_while_it_is_served_goes_on(
-    tmp_path: Path, load: Callable[..., Models]
-) -> None:
-    publish(tmp_path)
-    models = load()
-    before = models.get()
-    spoil(tmp_path, 1)
-    models.refresh()
-    assert models.get() is before
-    assert ("mnist", 1) in models.refused
-
-
-def test_a_removed_version_is_not_offered(tmp_path: Path, load: Callable[..., Models]) -> None:
+def test_a_removed_version_is_not_served(tmp_path: Path) -> None:
     publish(tmp_path)
     publish(tmp_path)
-    models = load()
-    assert models.get("mnist", 1).version == 1
+    registry = open_registry(tmp_path)
     shutil.rmtree(tmp_path / "mnist" / "2")
-    models.refresh()
-    assert models.get().version == 1
-    error = refusal(models, "mnist", 2)
-    assert error.status == 404
-    assert "that is there (1), got 2" in error.detail
-
-
-def test_a_removed_model_is_not_offered(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    models = load()
+    registry.refresh()
+    assert registry.get().version == 1
+    assert "404 model 'mnist' has no version 2 (available: 1)" in error_of(registry, "mnist", 2)
     shutil.rmtree(tmp_path / "mnist")
-    models.refresh()
-    assert models.loaded == []
-    error = refusal(models)
-    assert error.status == 503
-    assert error.headers["Retry-After"]
+    registry.refresh()
+    assert registry.loaded == []
+    assert "Retry-After" in error_of(registry)
 
 
-def test_a_model_that_is_not_there(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    models = load()
-    for name in ("letters", "../mnist", ""):
-        if name:
-            error = refusal(models, name)
-            assert error.status == 404
-            assert "that is there (mnist)" in error.detail
-
-
-def test_without_a_model_the_reason_says_what_to_run(
-    tmp_path: Path, load: Callable[..., Models]
-) -> None:
-    assert refusal(load()).detail == (
-        f"no model 'mnist' in {tmp_path}: run `make train` (or `docker compose run trainer`)"
-    )
-
-
-def test_a_pinned_version_that_is_not_there(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    detail = refusal(load(model_version=7)).detail
-    assert "no version 7 of model 'mnist'" in detail
-    assert "set MODEL_VERSION" in detail
-
-
-def test_only_a_damaged_version(tmp_path: Path, load: Callable[..., Models]) -> None:
-    publish(tmp_path)
-    spoil(tmp_path, 1)
-    error = refusal(load())
-    assert error.status == 503
-    assert "SHA-256" in error.detail
-    assert "publish a new version" in error.detail
-
-
-def test_a_name_that_no_model_can_have(load: Callable[..., Models]) -> None:
-    assert "expected a model name" in refusal(load(model_name="../secrets")).detail
-
-
-def test_a_folder_that_cannot_be_read(
-    tmp_path: Path, load: Callable[..., Models], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("settings", "name", "pattern"),
+    [
+        ({}, "../mnist", "404 .*available: mnist"),
+        ({"model_name": "letters"}, None, "503 .*make train"),
+        ({"model_version": 7}, None, "503 .*available: 1.*: set MODEL_VERSION"),
+    ],
+)
+def test_the_error_for_a_missing_model_names_the_remedy(
+    tmp_path: Path, settings: dict[str, Any], name: str | None, pattern: str
 ) -> None:
     publish(tmp_path)
-    models = load()
-
-    def refuse(_: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(tmp_path))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "iterdir", refuse)
-        models.refresh()
-        assert models.get().version == 1
-        detail = refusal(load()).detail
-    assert "Permission denied" in detail
-    assert "check MODEL_DIR" in detail
+    assert re.match(pattern, error_of(open_registry(tmp_path, **settings), name))
 
 
-@pytest.mark.parametrize("name", ["1", "01", "x"])
-def test_a_file_in_the_place_of_a_version(
-    tmp_path: Path, load: Callable[..., Models], name: str
+def test_an_unreadable_repository_is_reported_and_loaded_models_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mnist").mkdir()
-    (tmp_path / "mnist" / name).write_text("no version")
     publish(tmp_path)
-    models = load()
-    assert models.get().version in (1, 2)
+    registry = open_registry(tmp_path)
+    monkeypatch.setattr(Path, "iterdir", Mock(side_effect=PermissionError("denied")))
+    registry.refresh()
+    assert registry.get().version == 1
+    assert "denied: check MODEL_DIR" in error_of(open_registry(tmp_path))
+
+
+def test_a_failed_refresh_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = open_registry(tmp_path)
+    monkeypatch.setattr("service.models.registry.Thread", run_inline)
+    monkeypatch.setattr(registry, "refresh", Mock(side_effect=[OSError, KeyboardInterrupt]))
+    with pytest.raises(KeyboardInterrupt):
+        registry.watch(0)

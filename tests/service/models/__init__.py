@@ -1,0 +1,1 @@
+"""Loading and hot reload of versions. Small untrained networks are published for it."""

@@ -1,0 +1,147 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from nncore import PublishedModel, scale_pixels
+from service.inference import InferenceRecord
+from service.observability.metrics import Metrics, keep_counts_of_ended_worker
+from tests.service.conftest import run_inline
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (5, 28, 28))
+StartWorker = Callable[[int], Metrics]
+
+
+def scrape(source: FlaskClient | Metrics) -> dict[tuple[str, ...], float]:
+    """Return each sample's value by its name and its labels' values, ordered by label."""
+    if isinstance(source, Metrics):
+        text = source.expose("")[0].decode()
+    else:
+        text = source.get("/metrics").text
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartWorker:
+    """Return a function that maps a process id to the metrics of a worker with two images."""
+
+    def start(process: int) -> Metrics:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: process)
+            metrics = Metrics(tmp_path)
+        record = InferenceRecord("mnist", 1, np.eye(2, dtype=np.float32), 0.1, 0.2, 0.3)
+        metrics.count_request("/predict", "predict", 200, 0.01, record)
+        metrics.in_flight = 1
+        metrics.set_version("mnist", process)
+        metrics.write_snapshot()
+        return metrics
+
+    return start
+
+
+def test_requests_are_counted_by_protocol_route_and_status(client: FlaskClient) -> None:
+    for _ in range(3):
+        client.post("/predict", json={"pixels": PIXELS.tolist()})
+    client.post("/predict", data=b"{", content_type="application/json")
+    client.get("/nowhere")
+    found = scrape(client)
+    assert found["nodestack_requests_total", "predict", "/predict", "200"] == 3
+    assert found["nodestack_requests_total", "predict", "/predict", "400"] == 1
+    assert found["nodestack_requests_total", "none", "none", "404"] == 1
+    assert found["nodestack_request_seconds_count", "predict"] == 4
+    assert 0 < found["nodestack_request_seconds_sum", "predict"] < 10
+    assert found["nodestack_model_version", "mnist"] == 1
+    assert found["nodestack_model_loads_total", "mnist"] == 1
+
+
+def test_predictions_are_counted_by_label_and_confidence(
+    client: FlaskClient, published: PublishedModel
+) -> None:
+    for images in (PIXELS, PIXELS[:2]):
+        client.post("/predict", json={"pixels": images.tolist()})
+    found, answers = scrape(client), published.model.predict(scale_pixels(PIXELS)).T
+    both = np.concatenate([answers, answers[:2]])
+    assert found["nodestack_images_total", "mnist"] == 7
+    assert found["nodestack_batch_images_count", "mnist"] == 2
+    assert found["nodestack_batch_images_sum", "mnist"] == 7
+    assert found["nodestack_batch_images_bucket", "2.0", "mnist"] == 1
+    for label, count in enumerate(np.bincount(both.argmax(axis=1), minlength=10)):
+        assert found.get(("nodestack_predictions_total", str(label), "mnist"), 0) == count
+    confidences = both.max(axis=1)
+    assert found["nodestack_confidence_sum", "mnist"] == pytest.approx(confidences.sum())
+    for bound in (0.2, 0.5, 1.0):
+        count = np.sum(confidences <= bound)
+        assert found["nodestack_confidence_bucket", str(bound), "mnist"] == count
+    for stage in ("decode", "predict", "encode"):
+        assert found["nodestack_stage_seconds_count", stage] == 2
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("application/openmetrics-text", "application/openmetrics-text"),
+        ("application/openmetrics-text; version=ab", "text/plain"),
+    ],
+)
+def test_the_format_is_negotiated(client: FlaskClient, accept: str, content_type: str) -> None:
+    response = client.get("/metrics", headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.content_type.startswith(content_type)
+
+
+def test_a_scrape_of_one_worker_adds_the_snapshots_of_the_others(start_worker: StartWorker) -> None:
+    one, _ = start_worker(3), start_worker(4)
+    one.count_load("mnist")  # later than its snapshot
+    found = scrape(one)
+    assert found["nodestack_requests_total", "predict", "/predict", "200"] == 2
+    assert found["nodestack_images_total", "mnist"] == 4
+    assert found["nodestack_batch_images_bucket", "2.0", "mnist"] == 2
+    assert found["nodestack_batch_images_sum", "mnist"] == 4
+    assert found["nodestack_model_loads_total", "mnist"] == 1
+    assert found["nodestack_requests_in_flight",] == 2
+    assert found["nodestack_model_version", "mnist"] == 3  # the lowest
+
+
+def test_the_counts_of_ended_workers_remain_and_their_gauges_do_not(
+    tmp_path: Path, start_worker: StartWorker
+) -> None:
+    *_, remaining = start_worker(3), start_worker(4), start_worker(5)
+    for process in (3, 4, 6):  # 6 ended before its first snapshot
+        keep_counts_of_ended_worker(tmp_path, process)
+    found = scrape(remaining)
+    assert found["nodestack_images_total", "mnist"] == 6
+    assert found["nodestack_batch_images_count", "mnist"] == 3
+    assert found["nodestack_requests_in_flight",] == 1
+    assert found["nodestack_model_version", "mnist"] == 5
+
+
+def test_a_failed_write_does_not_end_the_snapshots(
+    start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = start_worker(3)
+    monkeypatch.setattr("service.observability.metrics.Thread", run_inline)
+    monkeypatch.setattr("service.observability.metrics._SNAPSHOT_SECONDS", 0)
+    monkeypatch.setattr(metrics, "write_snapshot", Mock(side_effect=[OSError, KeyboardInterrupt]))
+    with pytest.raises(KeyboardInterrupt):
+        metrics.write_snapshots()
+
+
+def test_memory_does_not_grow_with_the_requests(client: FlaskClient) -> None:
+    def count_samples(first: int, last: int) -> int:
+        for number in range(first, last):
+            client.get(f"/nowhere/{number}", headers={"X-Request-ID": str(number)})
+            client.get(f"/v2/models/{number}/versions/{number}")
+            client.open("/models", method=f"M{number}")
+        return len(scrape(client))
+
+    count_samples(0, 1)
+    assert count_samples(1, 2) == count_samples(2, 100)

@@ -1,0 +1,81 @@
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from nncore import FCModel
+from tests.service.conftest import MakeClient
+
+IMAGE = {"pixels": [0] * 784}
+JSON = {"content_type": "application/json"}
+
+
+def check_problem(response: TestResponse, status: int, words: str) -> None:
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    document = response.get_json()
+    assert set(document) == {"type", "title", "status", "detail", "error", "request_id"}
+    assert (document["type"], document["status"]) == ("about:blank", status)
+    assert document["detail"] == document["error"]
+    assert document["request_id"] == response.headers["X-Request-ID"]
+    assert words in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"),
+    [
+        ("GET", "/nowhere", {}, 404, "'/nowhere'"),
+        ("GET", "/predict", {}, 405, "expected POST, got GET"),
+        ("POST", "/predict", {"data": b"{}", "content_type": "text/csv"}, 415, "got text/csv"),
+        ("POST", "/predict", {"data": b" " * (2**18 + 1)} | JSON, 413, ""),
+        ("POST", "/predict", {"data": b" " * 2**18} | JSON, 400, "JSON"),
+        ("POST", "/predict", {"json": {}}, 422, "pixels"),
+    ],
+)
+def test_an_error_is_a_problem_document(
+    client: FlaskClient, method: str, path: str, body: dict[str, Any], status: int, words: str
+) -> None:
+    response = client.open(path, method=method, **body)
+    check_problem(response, status, words)
+    assert ("Allow" in response.headers) is (status == 405)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/mnist:predict", "/v2/nowhere", "/invocations"])
+def test_clients_of_other_servers_get_the_form_they_expect(client: FlaskClient, path: str) -> None:
+    response = client.delete(path)
+    assert response.status_code in (404, 405)
+    assert response.content_type == "application/json"
+    assert set(response.get_json()) == {"error", "request_id"}
+
+
+@pytest.mark.parametrize(("keys", "status"), [(frozenset(), 404), (frozenset({"key"}), 401)])
+def test_an_error_response_to_head_has_no_body(
+    make_client: MakeClient, keys: frozenset[str], status: int
+) -> None:
+    response = make_client(api_keys=keys).head("/nowhere")
+    assert (response.status_code, response.data) == (status, b"")
+    assert int(response.headers["Content-Length"]) > 0
+
+
+def test_without_a_model_the_service_is_alive_but_not_ready(make_client: MakeClient) -> None:
+    ready = {"status": "ready", "model": "mnist", "version": 1}
+    assert make_client().get("/health").get_json() == ready
+    client = make_client(model_name="letters")
+    assert client.get("/health/live").get_json() == {"status": "alive"}
+    for response in (client.get("/health/ready"), client.post("/predict", json=IMAGE)):
+        check_problem(response, 503, "no model 'letters'")
+        assert int(response.headers["Retry-After"]) > 0
+
+
+def test_an_internal_error_is_logged_not_shown_and_affects_no_other_request(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(FCModel, "predict", Mock(side_effect=ZeroDivisionError("a secret")))
+        response = client.post("/predict", json=IMAGE)
+    check_problem(response, 500, "internal error")
+    assert "secret" not in response.text
+    assert "a secret" in caplog.text
+    assert len(client.post("/predict", json=IMAGE).get_json()["predictions"]) == 1

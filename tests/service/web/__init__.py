@@ -1,0 +1,1 @@
+"""The drawing page over HTTP. `tests/integration/browser` runs its scripts in Chromium."""
