@@ -9,7 +9,7 @@ from service.settings import Settings, SettingsError
 
 _TIMEOUT_SECONDS = 2
 # Addresses that mean "all interfaces" can be listened on but not connected to.
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104
+_ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
 
 
 def main() -> str | None:
@@ -18,7 +18,8 @@ def main() -> str | None:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         return str(error)
-    host, port = _LOOPBACK.get(settings.host, settings.host), settings.port
+    host = "localhost" if settings.host in _ALL_INTERFACES else settings.host
+    port = settings.port
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     if settings.tls_cert_file:
         # It asks itself: the certificate is for other names than the loopback address.

@@ -106,6 +106,8 @@ class Middleware:
             if finish := environ.pop(FINISH, None):
                 parts = finish()(environ, head)
             body = b"".join(parts)
+            if close := getattr(parts, "close", None):
+                close()
         except Exception:  # noqa: BLE001 - a fault of ours must not end the connection
             _log.exception("the response could not be made")
             environ[FAILURE] = INTERNAL_ERROR

@@ -64,7 +64,10 @@ def client_address(environ: WSGIEnvironment, proxies: tuple[IpNetwork, ...]) -> 
     address: str = environ.get("REMOTE_ADDR", "")
     for forwarded in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         try:
-            trusted = any(ipaddress.ip_address(address) in network for network in proxies)
+            own = ipaddress.ip_address(address)
+            # A socket that listens on :: shows an IPv4 address as ::ffff:192.0.2.1.
+            own = getattr(own, "ipv4_mapped", None) or own
+            trusted = any(own in network for network in proxies)
             ipaddress.ip_address(forwarded.strip())
         except ValueError:
             break

@@ -142,7 +142,7 @@ def _index(registry: Registry, *, only_ready: bool) -> list[dict[str, str]]:
 def _read_only_ready(body: bytes) -> bool:
     def read(document: JsonObject, _: int) -> bool:
         ready = document.get("ready")
-        if ready not in (None, True, False):
+        if not isinstance(ready, bool | None):
             raise RequestError(422, f"expected ready to be true or false, got {quoted(ready)}")
         return bool(ready)
 

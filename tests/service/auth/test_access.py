@@ -119,6 +119,7 @@ def test_probes_and_scrapes_are_not_limited(make_client: MakeClient) -> None:
         ("fd00::1", "2001:db8::5", "2001:db8::5"),
         ("10.0.0.1", "198.51.100.7, unknown, 10.0.0.2", "10.0.0.2"),
         ("10.0.0.1", "", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7"),  # seen by a socket on ::
     ],
 )
 def test_the_client_has_the_rightmost_untrusted_address(

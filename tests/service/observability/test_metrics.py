@@ -115,7 +115,7 @@ def test_the_counts_of_ended_workers_remain_and_their_gauges_do_not(
     tmp_path: Path, start_worker: StartWorker
 ) -> None:
     *_, remaining = start_worker(3), start_worker(4), start_worker(5)
-    for process in (3, 4, 6):  # 6 ended before its first snapshot
+    for process in (6, 3, 4):  # 6 ended before its first snapshot
         keep_counts_of_ended_worker(tmp_path, process)
     found = scrape(remaining)
     assert found["nodestack_images_total", "mnist"] == 6
