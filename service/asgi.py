@@ -62,7 +62,7 @@ class Bridge:
         error = self._application.admit(environ)
         queue = self._queue(environ)
         if error is None and queue:
-            error = queue.rejection()
+            error = queue.rejection() or self._held_bytes.rejection()
         body = RequestBody(environ, receive, self._max_body_bytes, self._held_bytes)
         try:
             if error is None and environ["REQUEST_METHOD"] == "POST":
@@ -76,7 +76,11 @@ class Bridge:
                 response = begin()()
         finally:
             body.release()
-        await _send(send, *response)
+        self._held_bytes.count += len(response[2])
+        try:
+            await _send(send, *response)
+        finally:
+            self._held_bytes.count -= len(response[2])
         if error is not None:
             await body.discard()
 

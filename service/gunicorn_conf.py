@@ -51,7 +51,7 @@ control_socket_disable = True
 loglevel = _settings.log_level
 errorlog = "-"
 # A client that takes no response is disconnected after this; accepted connections inherit it.
-_UNREAD_RESPONSE_MILLISECONDS = 60_000
+_UNREAD_RESPONSE_MILLISECONDS = 20_000
 # A background thread that decodes a picture leaves the event loop waiting for at most this; 5 ms
 # is Python's default.
 _SWITCH_SECONDS = 0.001

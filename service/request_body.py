@@ -16,8 +16,10 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 _BODY_SECONDS = 30
-# Of all bodies larger than the first figure, a worker holds at most the second at a time.
+# Of all request bodies larger than the first figure, a worker holds at most the second at a time.
 _SMALL_BODY_BYTES, _MAX_LARGE_BYTES = 16 * 2**10, 24 * 2**20
+# With the responses that clients do not read, at most this: then no request is accepted.
+_MAX_HELD_BYTES = 48 * 2**20
 # Chunks that are shorter than this on average only cost time: gunicorn parses one in 10 us.
 _MIN_CHUNK_BYTES, _FREE_CHUNKS = 64, 1000
 # After an error the rest of the body is discarded for so long and so far: closing a connection
@@ -26,9 +28,17 @@ _DISCARD_SECONDS, _MAX_DISCARD_BYTES = 2, 2**20
 
 
 class HeldBytes:
-    """How many bytes of large bodies the worker holds, received or waiting."""
+    """How many bytes a worker holds of large request bodies and of responses not yet sent."""
 
-    count = 0
+    def __init__(self) -> None:
+        self.count = 0
+
+    def rejection(self, max_bytes: int = _MAX_HELD_BYTES) -> RequestError | None:
+        """Return the error for a request that there is no memory for (503); None if there is."""
+        if self.count <= max_bytes:
+            return None
+        detail = "server overloaded: its memory for bodies is full; retry after 1 s"
+        return RequestError(503, detail, {"Retry-After": "1"})
 
 
 class RequestBody:
@@ -98,9 +108,7 @@ class RequestBody:
         if received > _SMALL_BODY_BYTES:
             self._held.count += received - self._own_bytes
             self._own_bytes = received
-            if self._held.count > max(_MAX_LARGE_BYTES, self._max_bytes):
-                detail = "server overloaded: its memory for request bodies is full; retry after 1 s"
-                return RequestError(503, detail, {"Retry-After": "1"})
+            return self._held.rejection(max(_MAX_LARGE_BYTES, self._max_bytes))
         return None
 
     def _too_large(self, got: str) -> RequestError:

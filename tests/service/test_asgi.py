@@ -204,3 +204,19 @@ def test_a_path_keeps_its_bytes(bridge: Bridge) -> None:
     asyncio.run(exchange.run())
     assert exchange.status == 404
     assert "/é" in exchange.document["detail"]
+
+
+def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Bridge) -> None:
+    async def run() -> list[int]:
+        bridge._held_bytes.count += 48 * 2**20 + 1  # as many bytes wait for slow clients
+        rejected, health = Exchange(bridge, *chunks(IMAGE)), Exchange(bridge, path="/health")
+        health.scope["method"] = "GET"
+        await rejected.run()
+        await health.run()
+        bridge._held_bytes.count -= 48 * 2**20 + 1
+        accepted = Exchange(bridge, *chunks(IMAGE))
+        await accepted.run()
+        return [rejected.status, health.status, accepted.status]
+
+    assert asyncio.run(run()) == [503, 200, 200]
+    assert bridge._held_bytes.count == 0

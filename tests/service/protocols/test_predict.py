@@ -177,6 +177,13 @@ def test_the_query_is_checked(client: FlaskClient, query: str, words: str) -> No
     check_rejected(post(client, LEVELS.tobytes(), RAW, query), 422, words)
 
 
+def test_include_is_for_few_images(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.protocols.predict._MAX_INCLUDE_IMAGES", 2)
+    response = post(client, LEVELS.tobytes(), RAW, "?include=pixels")
+    assert response.status_code == 422
+    assert "at most 2 images" in response.get_json()["detail"]
+
+
 def test_include_adds_pixels_and_attributions(
     client: FlaskClient, published: PublishedModel
 ) -> None:
