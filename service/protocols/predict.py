@@ -71,6 +71,12 @@ def create_predict_routes(inference: Inference) -> Blueprint:
         def decode_images(body: bytes) -> Array:
             nonlocal images
             images = _decode(model, content_type, body, options)
+            if options.include and len(images) > _MAX_INCLUDE_IMAGES:
+                raise RequestError(
+                    422,
+                    f"expected at most {_MAX_INCLUDE_IMAGES} images per request with include, "
+                    f"got {len(images)}",
+                )
             return images
 
         def encode(probabilities: Array) -> Response:
