@@ -17,9 +17,9 @@ Receive = Callable[[], Awaitable[Message]]
 
 _BODY_SECONDS = 30
 # Of all request bodies larger than the first figure, a worker holds at most the second at a time.
-_SMALL_BODY_BYTES, _MAX_LARGE_BYTES = 16 * 2**10, 24 * 2**20
+_SMALL_BODY_BYTES, _MAX_LARGE_BYTES = 16 * 2**10, 16 * 2**20
 # With the responses that clients do not read, at most this: then no request is accepted.
-_MAX_HELD_BYTES = 48 * 2**20
+_MAX_HELD_BYTES = 32 * 2**20
 # Chunks that are shorter than this on average only cost time: gunicorn parses one in 10 us.
 _MIN_CHUNK_BYTES, _FREE_CHUNKS = 64, 1000
 # After an error the rest of the body is discarded for so long and so far: closing a connection

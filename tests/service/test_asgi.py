@@ -208,12 +208,12 @@ def test_a_path_keeps_its_bytes(bridge: Bridge) -> None:
 
 def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Bridge) -> None:
     async def run() -> list[int]:
-        bridge._held_bytes.count += 48 * 2**20 + 1  # as many bytes wait for slow clients
+        bridge._held_bytes.count += 32 * 2**20 + 1  # as many bytes wait for slow clients
         rejected, health = Exchange(bridge, *chunks(IMAGE)), Exchange(bridge, path="/health")
         health.scope["method"] = "GET"
         await rejected.run()
         await health.run()
-        bridge._held_bytes.count -= 48 * 2**20 + 1
+        bridge._held_bytes.count -= 32 * 2**20 + 1
         accepted = Exchange(bridge, *chunks(IMAGE))
         await accepted.run()
         return [rejected.status, health.status, accepted.status]
