@@ -1,4 +1,4 @@
-"""Every figure that the README quotes, each measured anew by one command; see `make bench`.
+"""The measurements behind every figure in the documentation; see `make bench`.
 
-Absolute figures belong to the machine; what is asserted are ratios within one run.
+Absolute figures belong to one machine; only ratios within one run are compared.
 """

@@ -1,30 +1,34 @@
-"""`python -m benchmarks.service`: the service beside others, all with two workers.
+"""`python -m benchmarks.service`: the service and other servers, measured side by side.
 
-The others answer with the same network, in onnxruntime, with the same numbers. All contenders run
-at the same time and take turns within each round; the figures are medians over the rounds, and a
-ratio is the median of the rounds' ratios. Before, each must give the right answers. The limits are
-an empty Flask route on the same server, and two processes that do nothing but predict.
+The others answer with the same network in onnxruntime. All run with two workers at the same time
+and are measured in turns; first, each must give the right probabilities. Figures are medians over
+rounds, and a ratio is the median of the ratios within each round. Afterwards the CPU time per
+one-image request is measured with one worker on one core and wrk on the other.
 
-It needs wrk and hey, MNIST's files in DATA_DIR, and the others' environments; a contender without
-its environment is left out.
+It needs wrk, MNIST's files in DATA_DIR, and the other servers' environments (`make bench` installs
+them); a server without its environment is left out.
 """
 
 import argparse
-import json
 import os
-import platform
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import processor
+from benchmarks.machine import describe
+from benchmarks.processes import cpu_seconds, pinned, resident_megabytes
+from benchmarks.serving.client import Load, Request
 from benchmarks.serving.contenders import (
+    BASELINE_COMMIT,
     BENTOML,
     BINARY,
     EMPTY,
@@ -32,34 +36,29 @@ from benchmarks.serving.contenders import (
     LITSERVE,
     MLSERVER,
     OURS,
-    PEERS,
     Contender,
+    baseline,
     contenders,
-    installed,
-    versions,
 )
-from benchmarks.serving.forward_alone import images_per_second
-from benchmarks.serving.load import LoadError, answers, check_tools, throughput
-from benchmarks.serving.protocols import PREDICT, Body
-from benchmarks.serving.server import ROOT, Server, ServerError
+from benchmarks.serving.limits import FORWARD, PARSE_AND_FORWARD, limit
+from benchmarks.serving.load import LoadError, throughput
+from benchmarks.serving.protocols import PREDICT
+from benchmarks.serving.server import ROOT, Server, ServerError, serve
 from nncore import ModelRepository
 from nncore.types import Array
 from trainer.mnist import load_mnist
-from trainer.onnx_export import to_onnx
-from trainer.versions import load_version
 
-RESULTS = Path(__file__).with_name("results")
-FORWARD = "the forward pass alone"
+RESULTS = Path(__file__).with_name("results") / "service.md"
+BASELINE = f"{OURS} at {BASELINE_COMMIT}"
+_WORKERS = 2
 _TOLERANCE = 1e-4
 _SETTLE_SECONDS = 0.1
-_WARM_UP_SECONDS = 1
-_MOST_MEGABYTES = 90
-_MOST_START_SECONDS = 1.0
-_LATENCY_CONNECTIONS = 16
+_CONNECTIONS = 16
+_MEMORY_REQUESTS = 20
 
 
 class Workload(NamedTuple):
-    """What a request holds, and over how many connections they come."""
+    """Images per request, and connections."""
 
     images: int
     connections: int
@@ -71,162 +70,208 @@ class Workload(NamedTuple):
 
 SINGLE, SINGLES, BATCHES, LARGE = Workload(1, 1), Workload(1, 16), Workload(64, 4), Workload(256, 4)
 WORKLOADS = (SINGLE, SINGLES, BATCHES, LARGE)
+CPU, P50, P99 = "CPU µs/request", "p50, ms", "p99, ms"
+
+# By what is measured, the figures of each round by contender or limit.
+Figures = dict[str, list[dict[str, float]]]
 
 
 class Goal(NamedTuple):
-    """A contender's throughput against that of others."""
+    """A measured value and its limit."""
 
-    who: str
-    others: tuple[str, ...]
-    workload: Workload
-    ratio: float
+    what: str
+    value: float
+    limit: float
+    at_least: bool = False
 
-
-GOALS = (
-    Goal(OURS, PEERS, SINGLES, 1.3),
-    Goal(OURS, (EMPTY,), SINGLES, 0.75),
-    Goal(OURS, (FASTAPI,), LARGE, 10),
-    Goal(OURS, (MLSERVER, BENTOML, LITSERVE), LARGE, 4),
-    Goal(OURS, (FORWARD,), LARGE, 0.6),
-    Goal(BINARY, (OURS,), LARGE, 1.5),
-)
-# Below these something has broken.
-FLOORS = (
-    Goal(OURS, (EMPTY,), SINGLES, 0.25),
-    Goal(OURS, (FASTAPI,), LARGE, 1),
-    Goal(OURS, (FORWARD,), LARGE, 0.2),
-)
-
-Turn = dict[str, float]
-Rounds = dict[Workload, list[Turn]]
-Latencies = list[dict[str, dict[str, float]]]
+    def __str__(self) -> str:
+        holds = self.value >= self.limit if self.at_least else self.value <= self.limit
+        bound = f"{'≥' if self.at_least else '≤'} {self.limit:g}"
+        return f"| {self.what} | {bound} | {self.value:.2f} | {'yes' if holds else 'no'} |"
 
 
-def main() -> int:
-    """Print tables and write them to `benchmarks/results/`; fail where something has broken."""
+def main() -> None:
+    """Print the tables and, with the default options, write them to `benchmarks/results/`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=2, help="that a turn lasts")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="the contenders that take part")
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="the servers to measure")
     options = parser.parse_args()
-    check_tools()
     images, expected = _images()
-
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         model = folder / "mnist.onnx"
-        model.write_bytes(to_onnx(load_version(ROOT / "models" / "mnist")))
-        os.environ["MODEL"] = str(model)
-        field = contenders(folder)
-        if options.only:
-            field = {name: field[name] for name in field if name in options.only}
-        start_seconds = [_start_seconds(field[OURS], folder) for _ in range(options.rounds)]
-        servers, absent = _start(field, folder, images, expected, stack)
-        bench = _Bench(field, servers, images, folder, options.seconds)
-        rounds = bench.throughputs(options.rounds)
-        rate = min(median(turn[name] for turn in rounds[SINGLES]) for name in servers) / 2
-        latencies = bench.latencies(options.rounds, rate)
-        megabytes = max(servers[OURS].worker_megabytes())
-
-    verdicts = [
-        *_verdicts(rounds, GOALS),
-        _latency_verdict(latencies, rate),
-        _limit_verdict("MB of resident memory a worker", megabytes, _MOST_MEGABYTES),
-        _limit_verdict(
-            "seconds from process start to ready", median(start_seconds), _MOST_START_SECONDS
-        ),
-        *(f"- {name} is not measured: {why}" for name, why in absent.items()),
-    ]
-    table = "\n".join([*_table(rounds, latencies, rate), "", *_ratio_table(rounds), "", *verdicts])
+        export = (sys.executable, "-m", "trainer", "export", "models/mnist", "--onnx", str(model))
+        subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        field = contenders(folder, model)
+        field = {name: field[name] for name in field if name in (options.only or field)}
+        bench = _Bench(images, expected, folder, options.rounds, options.seconds)
+        figures, absent = bench.compare(field)
+        figures[CPU] = bench.cpu_microseconds(
+            {name: field[name] for name in (OURS, FASTAPI, EMPTY) if name in figures[P50][0]}
+        )
+        starts = [bench.start_up() for _ in range(options.rounds)]
+    goals = [str(goal) for goal in _goals(figures, starts)]
+    notes = [f"{name} is not measured: {reason}." for name, reason in absent.items()]
+    head = ["| goal | limit | measured | holds |", "| --- | --- | --- | --- |"]
+    machine = describe("gunicorn", "uvloop", "flask", "numpy")
+    table = "\n".join([*_table(figures), "", *head, *goals, "", *notes, machine])
     print(table)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "service.md").write_text(table + "\n")
-    document = {
-        "requests_per_second": {str(workload): turns for workload, turns in rounds.items()},
-        "latency_milliseconds": {"requests_per_second": rate, "rounds": latencies},
-        "worker_megabytes": megabytes,
-        "start_seconds": start_seconds,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: versions(field[name]) for name in servers if field[name].packages},
-        },
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
-    }
-    (RESULTS / "service.json").write_text(json.dumps(document, indent=1) + "\n")
-    return int(any("not reached" in line for line in _verdicts(rounds, FLOORS)))
+    if sys.argv[1:] == []:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(table + "\n")
 
 
 class _Bench:
-    """Lets contenders take turns."""
+    """Measures servers in turns.
+
+    Args:
+        images: uint8 `(256, 784)`.
+        expected: Their probabilities, `(256, 10)`.
+        folder: For logs and bodies.
+        rounds: How often everything is measured.
+        seconds: How long.
+    """
 
     def __init__(
-        self,
-        field: dict[str, Contender],
-        servers: dict[str, Server],
-        images: Array,
-        folder: Path,
-        seconds: int,
+        self, images: Array, expected: Array, folder: Path, rounds: int, seconds: int
     ) -> None:
-        self._seconds = seconds
+        self._images = images
+        self._expected = expected
         self._folder = folder
-        self._urls = {
-            name: f"http://127.0.0.1:{server.port}{field[name].path}"
-            for name, server in servers.items()
-        }
-        self._bodies: dict[tuple[str, int], Body] = {
-            (name, workload.images): (field[name].protocol or PREDICT).write(
-                images[: workload.images]
-            )
-            for name in servers
-            for workload in WORKLOADS
-        }
+        self._rounds = rounds
+        self._seconds = seconds
 
-    def throughputs(self, rounds: int) -> Rounds:
-        """Give everyone's requests a second, round by round."""
-        results: Rounds = {}
-        for workload in WORKLOADS:
-            for name in self._urls:
-                self._throughput(name, workload, _WARM_UP_SECONDS)
-            results[workload] = []
-            for number in range(rounds):
-                print(f"{workload}: round {number + 1} of {rounds}", file=sys.stderr)
-                turn = {
-                    name: self._throughput(name, workload, self._seconds) for name in self._urls
+    def compare(self, field: dict[str, Contender]) -> tuple[Figures, dict[str, str]]:
+        """Measure throughput and latency of all servers; return why some are absent, too."""
+        figures: Figures = {}
+        with ExitStack() as stack:
+            servers, absent = self._start(field, _WORKERS, stack)
+            for workload in WORKLOADS:
+                functions: dict[str, Callable[[], float]] = {
+                    name: partial(self._throughput, field[name], servers[name], workload)
+                    for name in servers
                 }
                 if workload == LARGE:
-                    turn[FORWARD] = images_per_second(LARGE.images, self._seconds) / LARGE.images
-                results[workload].append(turn)
-        return results
+                    body = self._folder / "pixels"
+                    body.write_bytes(PREDICT.write(self._images).content)
+                    for name in (FORWARD, PARSE_AND_FORWARD):
+                        functions[name] = partial(limit, name, body, _WORKERS, self._seconds)
+                figures[str(workload)] = self._in_turns(str(workload), functions)
+            rates = figures[str(SINGLES)]
+            rate = min(median(turn[name] for turn in rates) for name in servers) / 2
+            figures[P50], figures[P99] = [], []
+            for _ in range(self._rounds):
+                points = {name: self._latency(field[name], servers[name], rate) for name in servers}
+                figures[P50].append({name: p50 for name, (p50, _) in points.items()})
+                figures[P99].append({name: p99 for name, (_, p99) in points.items()})
+        print(f"p50 and p99 at {rate:.0f} requests/s", file=sys.stderr)
+        return figures, absent
 
-    def latencies(self, rounds: int, rate: float) -> Latencies:
-        """Give percentiles of everyone's milliseconds for one image, round by round."""
-        results: Latencies = []
-        for number in range(rounds):
-            print(f"{rate:.0f} requests a second: round {number + 1} of {rounds}", file=sys.stderr)
-            turn = {}
-            for name, url in self._urls.items():
-                if name == BINARY:  # hey cannot send its header
-                    continue
-                time.sleep(_SETTLE_SECONDS)
-                body = self._bodies[name, 1]
-                seen = answers(
-                    url, body, _LATENCY_CONNECTIONS, 2 * self._seconds, self._folder, rate
+    def cpu_microseconds(self, field: dict[str, Contender]) -> list[dict[str, float]]:
+        """Measure the CPU time per one-image request, one worker on a core of its own."""
+        field = field | {BASELINE: baseline()}
+        with ExitStack() as stack:
+            servers, _ = self._start(field, 1, stack)
+            stack.enter_context(
+                pinned(
+                    *(pid for server in servers.values() for pid in [server.pid, *server.workers])
                 )
-                if (seen.statuses != 200).any():
-                    raise LoadError(f"{name}: {(seen.statuses != 200).sum()} requests failed")
-                p50, p99 = np.percentile(seen.seconds * 1e3, (50, 99)).tolist()
-                turn[name] = {"p50": p50, "p99": p99}
-            results.append(turn)
-        return results
+            )
+            functions = {
+                name: partial(self._cpu_microseconds, field[name], servers[name])
+                for name in servers
+            }
+            return self._in_turns(CPU, functions)
 
-    def _throughput(self, name: str, workload: Workload, seconds: int) -> float:
+    def start_up(self) -> tuple[float, float]:
+        """Return the seconds until the service is ready, and a worker's memory after some load."""
+        ours = {"PORT": "{port}", "LOG_LEVEL": "warning", "WEB_CONCURRENCY": str(_WORKERS)}
+        command = (sys.executable, "-m", "service")
+        with Server(command, self._folder / "start.log", ours) as server:
+            seconds = server.wait_for("/health/ready")
+        with serve(self._folder, workers=1) as server:
+            for _ in range(_MEMORY_REQUESTS):
+                server.send("/predict", PREDICT.write(self._images))
+            return seconds, resident_megabytes(server.workers[0])
+
+    def _in_turns(
+        self, what: str, functions: Mapping[str, Callable[[], float]]
+    ) -> list[dict[str, float]]:
+        rounds = []
+        for number in range(self._rounds + 1):  # the first one is the warm-up
+            print(f"{what}: round {number} of {self._rounds}", file=sys.stderr)
+            rounds.append({name: function() for name, function in functions.items()})
+        return rounds[1:]
+
+    def _throughput(self, contender: Contender, server: Server, workload: Workload) -> float:
         time.sleep(_SETTLE_SECONDS)
-        body = self._bodies[name, workload.images]
-        return throughput(self._urls[name], body, workload.connections, seconds, self._folder)
+        body = (contender.protocol or PREDICT).write(self._images[: workload.images])
+        url = f"http://127.0.0.1:{server.port}{contender.path}"
+        return throughput(url, body, workload.connections, self._seconds, self._folder).rate
+
+    def _latency(self, contender: Contender, server: Server, rate: float) -> tuple[float, float]:
+        body = (contender.protocol or PREDICT).write(self._images[:1])
+        load = Load(server.port, [Request(contender.path, body)], _CONNECTIONS, rate)
+        replies = load.run(2 * self._seconds).replies
+        if failed := [reply for reply in replies if reply.status != 200]:
+            raise LoadError(f"{len(failed)} requests failed: {failed[0]}")
+        p50, p99 = np.percentile([1e3 * reply.seconds for reply in replies], (50, 99)).tolist()
+        return p50, p99
+
+    def _cpu_microseconds(self, contender: Contender, server: Server) -> float:
+        time.sleep(_SETTLE_SECONDS)
+        (worker,) = server.workers
+        url = f"http://127.0.0.1:{server.port}{contender.path}"
+        body = PREDICT.write(self._images[:1])
+        before = cpu_seconds(worker)
+        done = throughput(url, body, _CONNECTIONS, 2 * self._seconds, self._folder)
+        return 1e6 * (cpu_seconds(worker) - before) / done.requests
+
+    def _start(
+        self, field: dict[str, Contender], workers: int, stack: ExitStack
+    ) -> tuple[dict[str, Server], dict[str, str]]:
+        """Start the servers and check their responses; return why some are absent, too."""
+        servers: dict[str, Server] = {}
+        absent: dict[str, str] = {}
+        for name, contender in field.items():
+            if not contender.is_installed:
+                absent[name] = "its environment is not installed"
+                continue
+            try:
+                servers[name] = (
+                    stack.enter_context(contender.start(self._folder / f"{name}.log", workers))
+                    if contender.command
+                    else servers[OURS]
+                )
+                protocol = contender.protocol or PREDICT
+                servers[name].wait_for(contender.path, protocol.write(self._images[:1]))
+                self._check(contender, servers[name])
+            except ServerError as error:
+                servers.pop(name, None)
+                absent[name] = str(error)
+        return servers, absent
+
+    def _check(self, contender: Contender, server: Server) -> None:
+        """Check a server's probabilities.
+
+        Raises:
+            ServerError: They are not the shipped network's.
+        """
+        if not contender.protocol:
+            return
+        for count in (1, len(self._images)):
+            body = contender.protocol.write(self._images[:count])
+            status, headers, response = server.send(contender.path, body)
+            if status != 200:
+                raise ServerError(f"it answers {count} images with {status}: {response!r:.200}")
+            _, probabilities = contender.protocol.read(headers, response)
+            if not np.abs(probabilities - self._expected[:count]).max() <= _TOLERANCE:
+                raise ServerError(f"it returns other probabilities for {count} images")
 
 
 def _images() -> tuple[Array, Array]:
-    """Give MNIST's first test images, uint8 `(256, 784)`, and their probabilities."""
+    """Return MNIST's first test images, uint8 `(256, 784)`, and their probabilities."""
     data_dir = os.environ.get("DATA_DIR")
     if not data_dir:
         sys.exit("expected DATA_DIR to name a directory with MNIST's four IDX files, got none")
@@ -238,141 +283,60 @@ def _images() -> tuple[Array, Array]:
     return images.reshape(len(images), -1), probabilities
 
 
-def _start_seconds(ours: Contender, folder: Path) -> float:
-    with Server(ours.command, folder / "start.log", ours.variables) as server:
-        return server.wait_for("/health/ready")
-
-
-def _start(
-    field: dict[str, Contender], folder: Path, images: Array, expected: Array, stack: ExitStack
-) -> tuple[dict[str, Server], dict[str, str]]:
-    """Start all that can be started; give the servers, and why the others are absent."""
-    servers: dict[str, Server] = {}
-    absent: dict[str, str] = {}
-    for name, contender in field.items():
-        if not installed(contender):
-            absent[name] = f"there is no {contender.environment}"
-            continue
-        server = (
-            servers[OURS]
-            if not contender.command
-            else stack.enter_context(
-                Server(contender.command, folder / f"{name}.log", contender.variables)
-            )
-        )
-        try:
-            server.wait_for(contender.path, (contender.protocol or PREDICT).write(images[:1]))
-            _check(contender, server, images, expected)
-            servers[name] = server
-        except ServerError as error:
-            absent[name] = str(error)
-    return servers, absent
-
-
-def _check(contender: Contender, server: Server, images: Array, expected: Array) -> None:
-    """Check a contender's answers.
-
-    Raises:
-        ServerError: They are not the shipped network's.
-    """
-    if not contender.protocol:
-        return
-    for count in (1, len(images)):
-        body = contender.protocol.write(images[:count])
-        status, headers, answer = server.ask(contender.path, body)
-        if status != 200:
-            raise ServerError(f"it answers {count} images with {status}: {answer!r:.200}")
-        labels, probabilities = contender.protocol.read(headers, answer)
-        if not np.array_equal(labels.ravel(), expected[:count].argmax(axis=1)):
-            raise ServerError(f"it gives other labels for {count} images")
-        if not np.abs(probabilities - expected[:count]).max() <= _TOLERANCE:
-            raise ServerError(f"it gives other probabilities for {count} images")
-
-
-def _middle(turns: list[Turn], name: str) -> float:
-    return median(turn[name] for turn in turns)
-
-
-def _ratio(turns: list[Turn], who: str, other: str) -> float:
+def _ratio(turns: list[dict[str, float]], who: str, other: str) -> float:
     return median(turn[who] / turn[other] for turn in turns)
 
 
-def _table(rounds: Rounds, latencies: Latencies, rate: float) -> list[str]:
-    """Tell requests a second, and milliseconds at a fixed rate."""
-    head = [
-        "requests a second",
-        *map(str, WORKLOADS),
-        f"p50 at {rate:.0f}/s",
-        f"p99 at {rate:.0f}/s",
-    ]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for name in rounds[LARGE][0]:
+def _table(figures: Figures) -> list[str]:
+    """Return the medians as a table."""
+    names = list(dict.fromkeys(name for turns in figures.values() for name in turns[0]))
+    heads = [f"requests/s: {what}" if what in map(str, WORKLOADS) else what for what in figures]
+    lines = [f"| | {' | '.join(heads)} |", f"|{' --- |' * (len(figures) + 1)}"]
+    for name in names:
         cells = [
-            f"{_middle(turns, name):,.0f}" if name in turns[0] else "-" for turns in rounds.values()
-        ]
-        cells += [
-            f"{median(turn[name][point] for turn in latencies):.1f} ms"
-            if name in latencies[0]
+            f"{median(turn[name] for turn in turns):,.{1 if 'ms' in what else 0}f}"
+            if name in turns[0]
             else "-"
-            for point in ("p50", "p99")
+            for what, turns in figures.items()
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 
-def _ratio_table(rounds: Rounds) -> list[str]:
-    head = [f"{OURS} against", *map(str, WORKLOADS)]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for name in rounds[LARGE][0]:
-        if name != OURS:
-            cells = [
-                f"{_ratio(turns, OURS, name):.2f}" if name in turns[0] else "-"
-                for turns in rounds.values()
-            ]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+def _goals(figures: Figures, starts: list[tuple[float, float]]) -> list[Goal]:
+    """Return the goals that can be judged by what was measured."""
+    goals = []
 
+    def compare(workload: Workload, who: str, others: dict[str, float]) -> None:
+        turns = figures[str(workload)]
+        for other, ratio in others.items():
+            if who in turns[0] and other in turns[0]:
+                what = f"requests/s, {workload}: {who} / {other}"
+                goals.append(Goal(what, _ratio(turns, who, other), ratio, at_least=True))
 
-def _verdicts(rounds: Rounds, goals: tuple[Goal, ...]) -> list[str]:
-    """Tell of each goal whether it is reached; of several others the fastest counts."""
-    lines = []
-    for goal in goals:
-        turns = rounds[goal.workload]
-        others = [other for other in goal.others if other in turns[0]]
-        if not others or goal.who not in turns[0]:
-            continue
-        fastest = max(others, key=lambda other: _middle(turns, other))
-        ratio = _ratio(turns, goal.who, fastest)
-        verdict = "reached" if ratio >= goal.ratio else "not reached"
-        lines.append(
-            f"- {goal.who}, {goal.workload}: {goal.ratio:g} of {' or '.join(goal.others)}: "
-            f"{verdict}: {ratio:.2f}" + f" of {fastest}" * (len(others) > 1)
-        )
-        if (limit := _ratio(turns, FORWARD, fastest) if FORWARD in turns[0] else goal.ratio) < (
-            goal.ratio
-        ):
-            lines[-1] += f" (the forward pass alone would be {limit:.2f})"
-    return lines
-
-
-def _latency_verdict(latencies: Latencies, rate: float) -> str:
-    p99 = {
-        name: median(turn[name]["p99"] for turn in latencies)
-        for name in latencies[0]
-        if name != EMPTY
-    }
-    best = min(p99, key=lambda name: p99[name])
-    verdict = "reached" if best == OURS else f"not reached: {best} has {p99[best]:.1f} ms"
-    return f"- the lowest p99 of all at {rate:.0f} requests a second: {verdict}"
-
-
-def _limit_verdict(what: str, value: float, limit: float) -> str:
-    verdict = "reached" if value < limit else "not reached"
-    return f"- less than {limit:g} {what}: {verdict}: {value:.2f}"
+    for workload in (SINGLE, SINGLES):
+        compare(workload, OURS, {FASTAPI: 1.2, MLSERVER: 3, BENTOML: 3, LITSERVE: 3})
+    compare(BATCHES, OURS, {FASTAPI: 2})
+    compare(LARGE, OURS, {FASTAPI: 4, PARSE_AND_FORWARD: 0.85})
+    compare(LARGE, BINARY, {FORWARD: 0.9})
+    for what in (P50, P99):
+        middle = {name: median(turn[name] for turn in figures[what]) for name in figures[what][0]}
+        peers = [middle[name] for name in (FASTAPI, MLSERVER, BENTOML, LITSERVE) if name in middle]
+        if peers:
+            goals.append(
+                Goal(f"{what}: {OURS} / the lowest of the others", middle[OURS] / min(peers), 1)
+            )
+    if BASELINE in figures[CPU][0]:
+        goals.append(Goal(f"{CPU}: {OURS} / {BASELINE}", _ratio(figures[CPU], OURS, BASELINE), 0.5))
+    seconds, megabytes = zip(*starts, strict=True)
+    goals.append(Goal("seconds from process start to ready", median(seconds), 0.8))
+    what = f"MB of a worker after {_MEMORY_REQUESTS} requests of {LARGE.images} images"
+    goals.append(Goal(what, max(megabytes), 80))
+    return goals
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        main()
     except (LoadError, ServerError) as error:
         sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.chaos`: harm is done to the real processes, and what they make of it told.
+"""Fault injection into the real processes: `python -m benchmarks.chaos`.
 
-Each module is one experiment: it does the harm, watches, and gives what it saw as an `Outcome`.
+Each module is one experiment: it injects a fault, observes, and returns an `Outcome`.
 """

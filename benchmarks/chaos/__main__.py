@@ -1,49 +1,60 @@
-"""Run the experiments; print a table, and write it where the README's figures are."""
+"""`python -m benchmarks.chaos`: fault injection, one experiment per kind of fault."""
 
 import argparse
-import json
-import multiprocessing
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import tempfile
+import time
 from pathlib import Path
 
-from benchmarks.chaos.experiments import BESIDE_SOAK, EXPERIMENTS, run, run_beside
-from benchmarks.chaos.outcome import Outcome
-from benchmarks.machine import processor
+from benchmarks.chaos import (
+    container,
+    hostile,
+    large_bodies,
+    reloads,
+    restarts,
+    rude_clients,
+    soak,
+    trainer_disk,
+    trainer_kills,
+    worker_kills,
+)
+from benchmarks.chaos.outcome import Experiment, Outcome
+from benchmarks.machine import describe
 
-RESULTS = Path(__file__).parent.with_name("results")
-_LOWEST_PRIORITY = 19
+RESULTS = Path(__file__).parents[1] / "results" / "chaos.md"
+EXPERIMENTS: dict[str, Experiment] = {
+    "trainer-kills": trainer_kills.run,
+    "trainer-disk": trainer_disk.run,
+    "worker-kills": worker_kills.run,
+    "reloads": reloads.run,
+    "restarts": restarts.run,
+    "container": container.run,
+    "hostile": hostile.run,
+    "large-bodies": large_bodies.run,
+    "rude-clients": rude_clients.run,
+    "soak": soak.run,
+}
 
 
 def main() -> int:
-    """Run them; fail where anything does not hold."""
+    """Run experiments and print a table; return 1 where anything does not hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("experiments", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; default: all")
-    parser.add_argument("--short", action="store_true", help="less of each: the form for CI")
+    parser.add_argument("--short", action="store_true", help="the short form, for CI")
     options = parser.parse_args()
     if unknown := set(options.experiments) - set(EXPERIMENTS):
         parser.error(f"expected of {', '.join(EXPERIMENTS)}, got {', '.join(sorted(unknown))}")
-    full = not options.short
-    names = options.experiments or list(EXPERIMENTS)
-    beside = [name for name in names if full and "soak" in names and name in BESIDE_SOAK]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn, os.nice, (_LOWEST_PRIORITY,)) as aside:
-        outcomes = {}
-        for name in names:
-            if name in beside:
-                continue
-            if name == "soak" and beside:
-                others = aside.submit(run_beside, beside)
-            outcomes[name] = run(name, full=full)
-        if beside:
-            outcomes |= others.result()
-    table = _table({name: outcomes[name] for name in names})
+    outcomes = {}
+    for name in options.experiments or EXPERIMENTS:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            outcomes[name] = EXPERIMENTS[name](not options.short, Path(folder))
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    table = _table(outcomes)
     print(table)
-    if full and not options.experiments:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "chaos.md").write_text(table + "\n")
-        (RESULTS / "chaos.json").write_text(json.dumps(_document(outcomes), indent=1) + "\n")
+    if not sys.argv[1:]:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(f"{table}\n\n{describe('gunicorn', 'flask')}\n")
     return int(any(outcome.failures for outcome in outcomes.values()))
 
 
@@ -58,18 +69,8 @@ def _table(outcomes: dict[str, Outcome]) -> str:
         for name, outcome in outcomes.items()
         for failure in outcome.failures
     ]
-    verdict = failures or ["- all of it holds"]
-    return "\n".join(["| experiment | what | figure |", "| --- | --- | --- |", *rows, "", *verdict])
-
-
-def _document(outcomes: dict[str, Outcome]) -> dict[str, object]:
-    return {
-        "experiments": {
-            name: {"figures": outcome.figures, "failures": outcome.failures}
-            for name, outcome in outcomes.items()
-        },
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
-    }
+    head = ["| experiment | what | figure |", "| --- | --- | --- |"]
+    return "\n".join([*head, *rows, "", *(failures or ["- everything holds"])])
 
 
 if __name__ == "__main__":

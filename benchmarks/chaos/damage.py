@@ -17,19 +17,19 @@ from nncore import Manifest
 from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE
 from nncore.types import Array
 
-# Takes the folder of a version, and leaves there what no reader may accept.
+# Damages a version in its folder, so that no reader may accept it.
 Damage = Callable[[Path], object]
 _HUGE = 2**40
 
 
 def copy_version(source: Path, folder: Path) -> None:
-    """Copy a version under the number that the new folder has for a name; it is sound."""
+    """Copy a version; its new number is the name of the new folder."""
     shutil.copytree(source, folder)
     _forge_manifest(version=int(folder.name))(folder)
 
 
 def damages(sound: Path) -> dict[str, Damage]:
-    """List the ways by what they do.
+    """Return the damages by name.
 
     Args:
         sound: A version of the layout of those that are to be damaged.
@@ -66,7 +66,7 @@ def _flips(sound: Path) -> dict[str, Damage]:
         "the last weight": len(weights) - 1,
     }
     flips = {f"a bit of {name}": _flip(WEIGHTS_FILE, at) for name, at in regions.items()}
-    # A line a member, between braces.
+    # The manifest has one line per member.
     lines = (sound / MANIFEST_FILE).read_bytes().splitlines(keepends=True)
     for start, line in zip(accumulate(map(len, lines), initial=0), lines, strict=False):
         if b": " in line:
@@ -77,7 +77,7 @@ def _flips(sound: Path) -> dict[str, Damage]:
 
 
 def _forgeries(sound: Path) -> dict[str, Damage]:
-    """What no checksum finds, for each fits what was written."""
+    """Return damages that no checksum detects."""
     manifest = Manifest.from_json((sound / MANIFEST_FILE).read_bytes())
     pixels, *hidden, classes = manifest.layers
     members: dict[str, dict[str, Any]] = {
@@ -105,7 +105,7 @@ def _forgeries(sound: Path) -> dict[str, Damage]:
 
 
 def _files() -> dict[str, Damage]:
-    """What else can be where a file should be."""
+    """Return what else can be in a file's place."""
     kinds: dict[str, Callable[[Path], object]] = {
         "gone": lambda _: None,
         "a folder": Path.mkdir,
@@ -125,7 +125,7 @@ def _files() -> dict[str, Damage]:
 
 
 def _folders() -> dict[str, Damage]:
-    """What else can be where a version should be."""
+    """Return what else can be in a version's place."""
     kinds: dict[str, Callable[[Path], object]] = {
         "an empty folder": Path.mkdir,
         "a file": lambda path: path.write_text("no version"),

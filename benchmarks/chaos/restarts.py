@@ -1,147 +1,102 @@
-"""The service is restarted, replaced and ended under load."""
+"""The service is restarted, replaced and stopped under load."""
 
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.chaos.clients import UNREACHED, Clients, Question, Reply
 from benchmarks.chaos.outcome import Outcome
-from benchmarks.chaos.processes import children
 from benchmarks.chaos.truth import Truth
-from tests.service.server import DEADLINE_SECONDS, Service, running, wait_until
+from benchmarks.processes import children
+from benchmarks.serving.client import NOT_CONNECTED, Load, Reply, Request
+from benchmarks.serving.server import TIMEOUT_SECONDS, Server, serve, wait_until
 
+_CONNECTIONS = 4
 _WORKERS = 2
-_CLIENTS = 4
-_IMAGES = 16
 _GRACE_SECONDS = 8
-_SETTINGS = {
-    "WEB_CONCURRENCY": str(_WORKERS),
-    "GRACEFUL_TIMEOUT": str(_GRACE_SECONDS),
-    "LOG_LEVEL": "warning",
-}
 
 
 def run(full: bool, folder: Path) -> Outcome:
-    """Restart by SIGHUP, replace by SIGUSR2, end by SIGTERM: twice each or, for CI, once."""
+    """Restart by SIGHUP, replace by SIGUSR2, stop by SIGTERM: three times each or, for CI, once."""
     outcome = Outcome()
-    truth = Truth(folder / "models", _IMAGES)
+    times = 3 if full else 1
+    truth = Truth(folder / "models", images=16)
     truth.publish()
-    times = 2 if full else 1
-    asked: dict[str, list[Reply]] = {"restart": [], "replacement": [], "end": []}
-    ends = []
-
-    with _serving(folder) as service, load(service.port, truth.question, asked["restart"]):
-        for _ in range(times):
-            _restart(service)
+    replies: list[Reply] = []
     for _ in range(times):
-        with (
-            _serving(folder) as service,
-            ExitStack() as stack,
-            load(service.port, truth.question, asked["replacement"]),
-        ):
-            stack.callback(_end_successor, _start_successor(service))
-            _end(service, outcome)
+        with _serve(folder) as server, load(server.port, truth.request, replies):
             time.sleep(1)
+            _restart(server)
+            time.sleep(1)
+            _replace(server, outcome)
+            time.sleep(1)
+    unreached = sum(reply.status == NOT_CONNECTED for reply in replies)
+    outcome.expect(unreached == 0, f"{unreached} connections were refused")
+    # Each connection that is kept alive may be closed while the client sends, once per event.
+    outcome.expect_good(replies, reconnects=2 * times * _CONNECTIONS)
+    stopped: list[Reply] = []
+    seconds = []
     for _ in range(times):
-        with _serving(folder) as service, load(service.port, truth.question, asked["end"]):
+        with _serve(folder) as server, load(server.port, truth.request, stopped):
             time.sleep(1)
-            ends.append(_end(service, outcome))
-
-    for what in ("restart", "replacement"):
-        unreached = count_unreached(asked[what])
-        outcome.expect(unreached == 0, f"{unreached} connections refused at a {what}")
-    judge(outcome, [reply for replies in asked.values() for reply in replies])
-    waits = [max(reply.seconds for reply in asked[what]) for what in ("restart", "replacement")]
+            seconds.append(_stop(server, outcome))
+    # Connections that no worker has accepted are reset at the end of the process.
+    wrong = [reply for reply in stopped if reply.fault and reply.status > 0]
+    outcome.expect(not wrong, f"{len(wrong)} wrong responses at the stop: {wrong[:1]}")
     outcome.figures = {
-        "restarted by SIGHUP, replaced by SIGUSR2, ended by SIGTERM": (
-            f"{times} times each" if full else "once each"
-        ),
+        "restarted by SIGHUP, replaced by SIGUSR2, stopped by SIGTERM": f"{times} times each",
         **outcome.figures,
-        "connections refused at a restart or a replacement": (
-            f"{count_unreached(asked['restart'] + asked['replacement'])}"
-        ),
-        "longest answer at a restart, at a replacement": f"{waits[0]:.1f} s, {waits[1]:.1f} s",
-        "until the end, worst": f"{max(ends):.1f} s",
+        "longest response at a restart or replacement": f"{max(r.seconds for r in replies):.2f} s",
+        "connections reset at the stop": f"{sum(reply.status == 0 for reply in stopped)}",
+        "until the process has ended, longest": f"{max(seconds):.1f} s",
     }
     return outcome
 
 
 @contextmanager
 def load(
-    port: int, question: Question, replies: list[Reply], host: str = "127.0.0.1"
+    port: int, request: Request, replies: list[Reply], host: str = "127.0.0.1"
 ) -> Iterator[None]:
-    """Ask meanwhile, by clients that keep a connection and by such as open one for each question.
-
-    Args:
-        port: The service's.
-        question: What they ask.
-        replies: Takes, at the end, what came of it.
-        host: The service's address.
-    """
+    """Send requests on connections that are kept alive and on new ones; collect the replies."""
     with (
-        Clients(port, [question], _CLIENTS, host=host) as lasting,
-        Clients(port, [question], _CLIENTS, host=host, keep_alive=False) as fleeting,
+        Load(port, [request], _CONNECTIONS, host=host) as lasting,
+        Load(port, [request], _CONNECTIONS, host=host, keep_alive=False) as fleeting,
     ):
         yield
     replies += lasting.replies + fleeting.replies
 
 
-def judge(outcome: Outcome, replies: Sequence[Reply]) -> None:
-    """Expect that whoever had a connection was answered, and rightly."""
-    good = sum(reply.is_good for reply in replies)
-    bad = [reply for reply in replies if not reply.is_good and reply.status != UNREACHED]
-    outcome.expect(not bad, f"{len(bad)} requests were accepted and failed, {bad[:1]}")
-    outcome.figures |= {
-        "right answers": f"{good:,}",
-        "accepted, but reset, refused or answered wrongly": f"{len(bad)}",
-    }
+def _serve(folder: Path) -> Server:
+    return serve(folder, folder / "models", _WORKERS, GRACEFUL_TIMEOUT=str(_GRACE_SECONDS))
 
 
-def count_unreached(replies: Sequence[Reply]) -> int:
-    """Count the questions for which there was no connection."""
-    return sum(reply.status == UNREACHED for reply in replies)
+def _restart(server: Server) -> None:
+    before = set(server.workers)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: before.isdisjoint(server.workers), "the old workers to end")
 
 
-@contextmanager
-def _serving(folder: Path) -> Iterator[Service]:
-    with running(folder / "models", folder / "log", _SETTINGS) as service:
-        wait_until(lambda: len(children(service.process.pid)) == _WORKERS, "the workers")
-        yield service
+def _replace(server: Server, outcome: Outcome) -> None:
+    """Start a second master process on the same socket, and stop the first one."""
+    workers = set(server.workers)
+    server.process.send_signal(signal.SIGUSR2)
 
-
-def _restart(service: Service) -> None:
-    """Have the workers replaced, and wait until they are."""
-    before = set(children(service.process.pid))
-    service.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: before.isdisjoint(children(service.process.pid)), "the old workers' end")
-
-
-def _start_successor(service: Service) -> int:
-    """Start a second master on the same socket, as for a new release; give its number."""
-    workers = set(children(service.process.pid))
-    service.process.send_signal(signal.SIGUSR2)
-
-    def started() -> list[int]:
-        others = set(children(service.process.pid)) - workers
+    def successors() -> list[int]:
+        others = set(server.workers) - workers
         return [other for other in others if len(children(other)) == _WORKERS]
 
-    wait_until(lambda: bool(started()), "the second master's workers")
-    return started()[0]
+    wait_until(lambda: bool(successors()), "the workers of the second master")
+    time.sleep(0.5)
+    _stop(server, outcome)
 
 
-def _end_successor(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not children(pid), "the second master's end")
-
-
-def _end(service: Service, outcome: Outcome) -> float:
-    """End a master by SIGTERM; give how long it took."""
+def _stop(server: Server, outcome: Outcome) -> float:
+    """Stop a master process; return the seconds that it took."""
     start = time.monotonic()
-    service.process.terminate()
-    code = service.process.wait(DEADLINE_SECONDS)
+    os.kill(server.pid, signal.SIGTERM)
+    code = server.process.wait(TIMEOUT_SECONDS)
     seconds = time.monotonic() - start
     outcome.expect(code == 0, f"the service ended with exit code {code}")
     outcome.expect(seconds <= _GRACE_SECONDS, f"the service took {seconds:.1f} s to end")

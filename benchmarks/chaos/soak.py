@@ -1,174 +1,96 @@
-"""Every protocol is asked for a long time, and the model is another one every few seconds."""
+"""Every protocol is used for a long time, while the model is replaced every few seconds."""
 
 import time
-from collections import defaultdict
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
-from benchmarks.chaos import processes
-from benchmarks.chaos.clients import Clients, Reply
 from benchmarks.chaos.outcome import Outcome, percentile
 from benchmarks.chaos.truth import Truth
-from tests.service.server import Service, running, wait_until
+from benchmarks.processes import cpu_seconds, open_files, pinned, resident_megabytes, threads
+from benchmarks.serving.client import Load, Reply
+from benchmarks.serving.server import serve
 
-_CLIENTS = 8
+_CONNECTIONS = 8
 _LOAD = 0.7
-_CAPACITY_SECONDS = 10
 _RELOAD_EVERY_SECONDS = 5
-_SETTINGS = {
-    "WEB_CONCURRENCY": "1",
-    "RELOAD_SECONDS": "0.5",
-    "LOG_LEVEL": "warning",
-}
-_MOST_DRIFT = 0.02
-_MOST_SLOWER = 1.2
+_MAX_GROWTH = 1.02
+_MAX_SLOWDOWN = 1.2
 
 
-@dataclass(frozen=True)
-class _Window:
-    """Some seconds of the run, of `time.monotonic`."""
-
-    start: float
-    end: float
-
-    def __contains__(self, moment: float) -> bool:
-        return self.start <= moment < self.end
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """What the worker has at a moment."""
+class _Sample(NamedTuple):
+    """What the worker has at a moment of `time.monotonic`."""
 
     at: float
-    kilobytes: int
+    megabytes: float
     files: int
     threads: int
 
 
 def run(full: bool, folder: Path) -> Outcome:
-    """Ask for ten minutes or, for CI, twenty seconds."""
+    """Send requests for ten minutes or, for CI, twelve seconds."""
     outcome = Outcome()
-    seconds, warm_up, window = (600, 30, 60) if full else (20, 4, 6)
+    seconds, warm_up, window = (600, 30, 60) if full else (12, 3, 4)
     truth = Truth(folder / "models")
     truth.publish()
-    with running(folder / "models", folder / "log", _SETTINGS) as service:
-        wait_until(lambda: len(processes.children(service.process.pid)) == 1, "the worker")
-        (worker,) = processes.children(service.process.pid)
-        with processes.apart_from(worker):
-            rate = _LOAD * _capacity(service, truth, worker)
+    with serve(folder, folder / "models", workers=1, RELOAD_SECONDS="0.5") as server:
+        (worker,) = server.workers
+        with pinned(server.pid, worker):
+            rate = _LOAD * _capacity(server.port, truth, worker)
             start = time.monotonic()
-            with Clients(service.port, truth.questions, _CLIENTS, rate) as clients:
+            with Load(server.port, truth.requests, _CONNECTIONS, rate) as load:
                 samples = _watch(truth, worker, seconds)
-        workers = processes.children(service.process.pid)
-        newest = service.ask("/health")[1]["version"]
-    log = service.log.read_text()
-    outcome.expect(workers == [worker], "the worker was lost")
-    outcome.expect(newest == truth.newest, f"version {newest} answers, not {truth.newest}")
-    outcome.expect(not log, f"the log tells of trouble: {log[:200]}")
-    windows = (
-        _Window(start + warm_up, start + warm_up + window),
-        _Window(start + seconds - window, start + seconds),
+        outcome.expect(server.workers == [worker], "the worker was lost")
+        outcome.expect_sound(server)
+    outcome.expect_good(load.replies)
+    first, last = start + warm_up, start + seconds - window
+    parts = [[s for s in samples if at <= s.at < at + window] for at in (first, last)]
+    early, late = (median(sample.megabytes for sample in part) for part in parts)
+    outcome.expect(late <= _MAX_GROWTH * early, f"memory grew from {early:.1f} to {late:.1f} MB")
+    for what in ("files", "threads"):
+        before, after = (max(getattr(sample, what) for sample in part) for part in parts)
+        outcome.expect(before >= after, f"the worker's {what} went from {before} to {after}")
+    p99 = [percentile(_seconds(load.replies, at, window), 99) for at in (first, last)]
+    outcome.expect(
+        not full or p99[1] <= _MAX_SLOWDOWN * p99[0],
+        f"the p99 went from {p99[0]:.1f} to {p99[1]:.1f} ms",
     )
     outcome.figures |= {
-        "asked in every protocol, a worker with a core of its own": (
-            f"{seconds} s at {rate:,.0f} a second"
-        ),
+        "requests in every protocol": f"{seconds} s at {rate:,.0f}/s",
         "reloads meanwhile": f"{truth.newest - 1}",
+        f"p99 of the first {window} s after warm-up, and of the last": (
+            f"{p99[0]:.1f} ms, {p99[1]:.1f} ms"
+        ),
+        "memory of the worker then": f"{early:.1f} MB, {late:.1f} MB",
     }
-    _judge_replies(outcome, clients.replies, windows, judged=full)
-    _judge_worker(outcome, samples, windows)
     return outcome
 
 
-def _capacity(service: Service, truth: Truth, worker: int) -> float:
-    """Give the answers a second for which the worker computes all the time, when it is slowest.
-
-    They are asked for evenly. Of those that wait for it together it gets through a third more, for
-    it computes them together.
-    """
-    with Clients(service.port, truth.questions, _CLIENTS) as clients:
-        time.sleep(1)
-    rate = len(clients.replies) / 2
-    shares = []
-    with Clients(service.port, truth.questions, _CLIENTS, rate):
-        for _ in range(_CAPACITY_SECONDS):
-            start, before = time.monotonic(), processes.computing_seconds(worker)
-            time.sleep(1)
-            computing = processes.computing_seconds(worker) - before
-            shares.append(computing / (time.monotonic() - start))
-    return rate / max(shares)
+def _capacity(port: int, truth: Truth, worker: int) -> float:
+    """Return the requests per second for which the worker would compute all the time."""
+    with Load(port, truth.requests, _CONNECTIONS) as load:
+        time.sleep(2)
+    rate = len(load.replies) / 4
+    with Load(port, truth.requests, _CONNECTIONS, rate):
+        start, before = time.monotonic(), cpu_seconds(worker)
+        time.sleep(3)
+        share = (cpu_seconds(worker) - before) / (time.monotonic() - start)
+    return rate / share
 
 
 def _watch(truth: Truth, worker: int, seconds: int) -> list[_Sample]:
-    """Publish versions and remove old ones, and look at the worker every second."""
+    """Publish versions and remove old ones, and sample the worker every second."""
     samples = []
     start = time.monotonic()
-    for second in range(1, seconds):
+    for second in range(1, seconds + 1):
         time.sleep(max(0.0, start + second - time.monotonic()))
-        samples.append(_look_at(worker))
-        if second % _RELOAD_EVERY_SECONDS == 0:
+        now, megabytes = time.monotonic(), resident_megabytes(worker)
+        samples.append(_Sample(now, megabytes, open_files(worker), threads(worker)))
+        if second % _RELOAD_EVERY_SECONDS == 0 and second < seconds:
             truth.publish()
             truth.remove_all_but(newest=2)
-    time.sleep(max(0.0, start + seconds - time.monotonic()))
     return samples
 
 
-def _look_at(pid: int) -> _Sample:
-    return _Sample(
-        time.monotonic(),
-        processes.resident_kilobytes(pid),
-        processes.open_files(pid),
-        processes.threads(pid),
-    )
-
-
-def _judge_replies(
-    outcome: Outcome, replies: list[Reply], windows: tuple[_Window, _Window], *, judged: bool
-) -> None:
-    """Judge the answers, and how fast they came if that is no accident of a short run."""
-    bad = [reply for reply in replies if not reply.is_good]
-    outcome.expect(not bad, f"{len(bad)} requests failed or were answered wrongly, {bad[:1]}")
-    length = windows[0].end - windows[0].start
-    seconds = [_by_second(replies, window) for window in windows]
-    whole = [percentile(list(chain(*window)), 99) for window in seconds]
-    usual = [median(percentile(second, 99) for second in window) for window in seconds]
-    outcome.expect(
-        not judged or whole[1] <= _MOST_SLOWER * whole[0],
-        f"the p99 went from {whole[0]:.1f} to {whole[1]:.1f} ms, and that of the median second "
-        f"from {usual[0]:.1f} to {usual[1]:.1f}",
-    )
-    outcome.figures |= {
-        "right answers": f"{len(replies) - len(bad):,}",
-        "failed or wrong": f"{len(bad)}",
-        f"p99 of the first {length:.0f} s after the warm-up, and of the last": (
-            f"{whole[0]:.1f} ms, {whole[1]:.1f} ms"
-        ),
-        "p99 of their seconds, median": f"{usual[0]:.1f} ms, {usual[1]:.1f} ms",
-    }
-
-
-def _by_second(replies: list[Reply], window: _Window) -> list[list[float]]:
-    """Give how long the answers took to what was asked in each second."""
-    seconds: defaultdict[int, list[float]] = defaultdict(list)
-    for reply in replies:
-        if reply.asked in window:
-            seconds[int(reply.asked - window.start)].append(reply.seconds)
-    return list(seconds.values())
-
-
-def _judge_worker(
-    outcome: Outcome, samples: list[_Sample], windows: tuple[_Window, _Window]
-) -> None:
-    early, late = ([sample for sample in samples if sample.at in window] for window in windows)
-    before, after = (median(sample.kilobytes for sample in part) for part in (early, late))
-    drift = after / before - 1
-    outcome.expect(drift <= _MOST_DRIFT, f"the worker's memory grew by {drift:.1%}")
-    outcome.figures["growth of the worker's memory"] = f"{drift:.1%}"
-    # What loads a model opens files for a moment.
-    before, after = (median(sample.files for sample in part) for part in (early, late))
-    outcome.expect(before == after, f"the worker's open files went from {before} to {after}")
-    # The thread that loads models ends when it has had nothing to do for some seconds.
-    before, after = (max(sample.threads for sample in part) for part in (early, late))
-    outcome.expect(before == after, f"the worker's threads went from {before} to {after}")
+def _seconds(replies: list[Reply], start: float, window: float) -> list[float]:
+    return [reply.seconds for reply in replies if start <= reply.due < start + window]

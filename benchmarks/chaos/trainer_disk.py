@@ -1,4 +1,4 @@
-"""The trainer's disk fills up, or may not be written: each a small tmpfs."""
+"""The trainer's disk is full or read-only; each disk is a small tmpfs."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _MOST_FREE_BYTES = 4 << 20
 
 
 def run(full: bool, folder: Path) -> Outcome:
-    """Leave ever more room or, for CI, in larger steps, until there is enough of it."""
+    """Leave more and more room until a run succeeds; in larger steps for CI."""
     if not _can_mount(folder):
         return Outcome({"a disk that fills up": "not possible here: it takes a mount"})
     step = 64 << 10 if full else 192 << 10
@@ -32,7 +32,7 @@ def run(full: bool, folder: Path) -> Outcome:
 
 
 def _namespace() -> list[str]:
-    """Give the command whose child may mount, for itself alone; the end of it unmounts."""
+    """Return the command whose child may mount in a namespace of its own."""
     return ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
 
 
@@ -53,7 +53,7 @@ class _Disk:
         self._mount("-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs")
 
     def leave(self, free: int) -> None:
-        """Fill it up but for so many bytes."""
+        """Fill it, except for some bytes."""
         self.clear()
         there = os.statvfs(self.path)
         with self._ballast.open("wb") as file:
@@ -64,7 +64,7 @@ class _Disk:
         self._ballast.unlink(missing_ok=True)
 
     def forbid_writing(self) -> None:
-        """Let it be read only from here on."""
+        """Make it read-only."""
         self._mount("-o", "remount,ro")
 
     def _mount(self, *options: str) -> None:
@@ -72,7 +72,7 @@ class _Disk:
 
 
 def _fill_up(outcome: Outcome, folder: Path, data: Path, step: int) -> None:
-    """Run with ever more room, until it is enough; after each failure make room and run again."""
+    """Run with more and more room; after each failure, free the disk and run again."""
     disk = _Disk(folder / "filling")
     place = Place(disk.path / "place", data)
     _expect_published(outcome, place, place.train(), "the first run")
@@ -89,8 +89,8 @@ def _fill_up(outcome: Outcome, folder: Path, data: Path, step: int) -> None:
         without_checkpoint += "no checkpoint of epoch" in short.out
         _expect_refused(outcome, short, "No space left on device", what)
         outcome.expect(tree(place.models) == before, f"{what} the repository has changed")
-        litter = place.litter(FAILED)
-        outcome.expect(not litter, f"{what} {', '.join(litter)} stayed")
+        unexpected = place.unexpected(FAILED)
+        outcome.expect(not unexpected, f"{what} {', '.join(unexpected)} stayed")
         outcome.expect(free < _MOST_FREE_BYTES, f"{what} the run still fails: {short.error}")
         again = place.train(*(("--resume",) if failed % 2 else ()))
         _expect_published(outcome, place, again, f"the run after one {what}")
@@ -145,12 +145,12 @@ def _expect_published(outcome: Outcome, place: Place, run: Run, what: str) -> No
         f"{what} ended with {run.code}: {run.error}",
     )
     outcome.expect(not faults, f"after {what}: {faults}")
-    litter = place.litter(FINISHED)
-    outcome.expect(not litter, f"after {what}: {', '.join(litter)} stayed")
+    unexpected = place.unexpected(FINISHED)
+    outcome.expect(not unexpected, f"after {what}: {', '.join(unexpected)} stayed")
 
 
 def main() -> None:
-    """Do it, in a namespace where mounting is allowed; print the outcome as JSON."""
+    """Run in a namespace where mounting is allowed; print the outcome as JSON."""
     folder, step = Path(sys.argv[1]), int(sys.argv[2])
     outcome = Outcome()
     data = write_data(folder)

@@ -37,7 +37,7 @@ def run(full: bool, folder: Path) -> Outcome:
         "of them with a checkpoint": total("with_checkpoint"),
         "of them while publishing": total("while_publishing"),
         "versions loaded after the kills, damaged": f"{total('loaded')}, {total('damaged')}",
-        "runs between the kills that published and left no litter": total("published"),
+        "runs between the kills that published and left no other files": total("published"),
     }
     return outcome
 
@@ -46,7 +46,7 @@ class _Chain:
     """Runs in one place, one after another, most of which are killed.
 
     Args:
-        place: Where.
+        place: The folders.
         seed: Of the moments.
         outcome: Where failures go; the first ends the chain.
 
@@ -55,7 +55,7 @@ class _Chain:
         with_checkpoint: How many of them after their first checkpoint, or that of a run before.
         while_publishing: How many while they wrote a version.
         published: How many runs ended by themselves, as they should.
-        loaded: How often a version was loaded and found whole.
+        loaded: How often a version was loaded and found sound.
         damaged: How often it was not.
     """
 
@@ -69,7 +69,7 @@ class _Chain:
         self._run_seconds = self._publication_seconds = 0.0
 
     def go(self, kills: int, every: int) -> None:
-        """Kill so many runs; after every few let one end, every other time with `--resume`."""
+        """Kill a number of runs; after every few let one end, every other time with `--resume`."""
         self._measure()
         while self.kills < kills and not self._outcome.failures:
             self._kill()
@@ -108,21 +108,21 @@ class _Chain:
         self.with_checkpoint += any(self._place.checkpoints.glob("*/last.safetensors"))
         self.while_publishing += self._is_publishing(started)
         self._check_versions()
-        self._expect_none(self._place.litter(KILLED), "unknown litter of a kill")
+        self._expect_none(self._place.unexpected(KILLED), "unexpected files after a kill")
 
     def _await_publication(self, process: subprocess.Popen[str], started: float) -> None:
         while process.poll() is None and not self._is_publishing(started):
             time.sleep(_WATCH_SECONDS)
 
     def _is_publishing(self, started: float) -> bool:
-        """Tell whether there is an unfinished version, not one of a run before."""
+        """Return whether this run has begun to write a version."""
         try:
             return self._place.unfinished.stat().st_mtime > started
         except FileNotFoundError:
             return False
 
     def _check_end(self, run: Run) -> None:
-        """Expect a version more than before, and no litter."""
+        """Expect one version more than before, and no unexpected files."""
         before = len(self._versions)
         self._check_versions()
         more = len(self._versions) - before
@@ -130,13 +130,13 @@ class _Chain:
             (run.code, more) == (0, 1),
             f"a run ended with {run.code} and {more} versions: {run.error}",
         )
-        self._expect_none(self._place.litter(FINISHED), "litter after a run that ended")
+        self._expect_none(self._place.unexpected(FINISHED), "unexpected files after a run")
         self.published += 1
         self._place.remove_all_but(_KEPT)
         self._versions = self._versions[-_KEPT:]
 
     def _check_versions(self) -> None:
-        """Expect all versions to be whole, and those of before to be there."""
+        """Expect all versions to be sound, and none to be lost."""
         before = self._versions
         self._versions, faults = self._place.versions()
         self.loaded += len(self._versions)

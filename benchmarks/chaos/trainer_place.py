@@ -1,4 +1,4 @@
-"""What the experiments on the trainer share: a run of a second or two, and where it writes."""
+"""What the experiments on the trainer share: a short run, and the folders it writes to."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _SHAPE = (28, 28)
 _RECIPE = ("--hidden-sizes", "32", "--epochs", "12", "--no-augment")
 _DEADLINE_SECONDS = 60
 
-# What may lie in a place, as a pattern: after a run, after one that failed, after one killed.
+# Which files may exist, as a pattern: after a run, after a failed run, after a killed run.
 FINISHED = rf"models(/{_NAME}(/[1-9][0-9]*)?)?|checkpoints"
 FAILED = rf"{FINISHED}|checkpoints/{_NAME}-[0-9a-f]{{12}}-1(/(last|best)\.safetensors)?"
 KILLED = rf"{FAILED}|models/{_NAME}/\.publishing|checkpoints/[^/]+/\.(last|best)\.safetensors"
@@ -29,8 +29,8 @@ class Place:
     """A model repository and a folder for checkpoints, and the command that fills them.
 
     Args:
-        path: Where the two lie, and nothing else; it is made.
-        data: What `write_data` wrote.
+        path: The folder of both, and of nothing else; it is created.
+        data: The file that `write_data` wrote.
 
     Attributes:
         models: The model repository.
@@ -69,7 +69,7 @@ class Place:
         return Run(self.start(*options))
 
     def versions(self) -> tuple[list[int], list[str]]:
-        """Load every version; give those that are whole, and what is wrong with the others."""
+        """Load every version; return those that are sound, and what is wrong with the others."""
         repository = ModelRepository(self.models)
         whole, faults = [], []
         for version in repository.versions(_NAME):
@@ -81,16 +81,16 @@ class Place:
         return whole, faults
 
     def remove_all_but(self, newest: int) -> None:
-        """Remove the versions but the newest so many."""
+        """Remove all versions but the newest ones."""
         for version in ModelRepository(self.models).versions(_NAME)[:-newest]:
             shutil.rmtree(self.models / _NAME / f"{version}")
 
     def published_at(self, version: int) -> float:
-        """Give the time when a version was written, of `time.time`."""
+        """Return the time when a version was written, of `time.time`."""
         return (self.models / _NAME / f"{version}" / "model.json").stat().st_mtime
 
-    def litter(self, known: str) -> list[str]:
-        """List what lies here, down to the versions and checkpoints, but for what is known."""
+    def unexpected(self, known: str) -> list[str]:
+        """List the unexpected files, down to the versions and checkpoints."""
         found = [path for depth in ("*", "*/*", "*/*/*") for path in self._path.glob(depth)]
         names = [path.relative_to(self._path).as_posix() for path in found]
         return [name for name in names if not re.fullmatch(known, name)]
@@ -100,12 +100,12 @@ class Run:
     """A run that has ended.
 
     Args:
-        process: As `Place.start` gave it; its end is waited for.
+        process: From `Place.start`; its end is waited for.
 
     Attributes:
-        code: How it ended.
-        out: Its lines.
-        error: What it wrote to stderr, without the end of the line.
+        code: Its exit code.
+        out: Its output.
+        error: What it wrote to stderr, without the last line end.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:

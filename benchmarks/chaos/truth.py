@@ -1,14 +1,16 @@
-"""What the service has to answer, known from the versions themselves."""
+"""Versions that tests publish, and the responses that each of them must give."""
 
+import io
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from benchmarks.chaos.clients import Question
-from benchmarks.chaos.protocols import PICTURE, PREDICT_JSON, PREDICT_OCTETS, WAYS, Way
+from benchmarks.serving.client import Request
+from benchmarks.serving.protocols import PREDICT, V2_BINARY, V2_JSON, Body, Protocol
 from nncore import FCModel, ModelRepository, PublishedModel, scale_pixels
 from nncore.types import Array
 
@@ -16,35 +18,52 @@ _SHAPE = (28, 28)
 _LABELS = tuple("0123456789")
 _TOLERANCE = 1e-6
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "digit.json"
+_JSON = {"Content-Type": "application/json"}
+# Returns which version gave which probabilities, `(batch, classes)`, by headers and body.
+Reader = Callable[[Mapping[str, str], bytes], tuple[int, Array]]
 
 
 class Truth:
-    """Publishes versions of `mnist`, each another network, and knows what each of them answers.
+    """Publishes versions of `mnist`, each another network, and checks responses.
 
     Args:
         models: The model repository.
-        images: How many there are in the question.
-        hidden_sizes: Of the networks; the smallest that tells one version from another by default.
+        images: How many images a request has.
 
     Attributes:
-        question: Asks `POST /predict` for some images; the answer has to be what the version that
-            it names gives.
-        octets: Asks the same, a byte a pixel.
-        questions: Ask the same in every protocol, and for a digit in an image file.
+        request: `POST /predict` with JSON; the response must be that of the version it names.
+        requests: The same images in every protocol, and a digit in a PNG file.
     """
 
-    def __init__(self, models: Path, images: int = 1, hidden_sizes: Sequence[int] = (16,)) -> None:
+    def __init__(self, models: Path, images: int = 1) -> None:
         self._repository = ModelRepository(models)
-        self._hidden_sizes = hidden_sizes
         pixels = np.random.default_rng(0).integers(0, 256, (images, *_SHAPE)).astype(np.uint8)
-        # A picture's noise would be taken for the paper's grain.
+        # Preprocessing removes noise from pictures, but leaves a digit of MNIST's form as it is.
         digit = np.array([json.loads(_EXAMPLE.read_bytes())["pixels"]], np.uint8)
         self._images = np.concatenate([pixels, digit])
         self._expected: dict[int, Array] = {}
+        scaled = json.dumps({"instances": scale_pixels(pixels).tolist()}).encode()
+        npy, png = io.BytesIO(), io.BytesIO()
+        np.save(npy, pixels)
+        Image.fromarray(digit[0]).save(png, "PNG")
+        flat = pixels.reshape(images, -1)
+        octets = Body(pixels.tobytes(), {"Content-Type": "application/octet-stream"})
         asked, drawn = slice(images), slice(images, None)
-        self.question = self._ask(PREDICT_JSON, asked)
-        self.octets = self._ask(PREDICT_OCTETS, asked)
-        self.questions = [*(self._ask(way, asked) for way in WAYS), self._ask(PICTURE, drawn)]
+        self.request = self._make("/predict", PREDICT.write(flat), _read_predict, asked)
+        self.requests = [
+            self.request,
+            self._make("/predict", octets, _read_predict, asked),
+            self._make("/predict", _body(npy, "application/x-npy"), _read_predict, asked),
+            self._make("/v1/models/mnist:predict", Body(scaled, _JSON), _read_v1, asked),
+            self._make("/invocations", Body(scaled, _JSON), _read_v1, asked),
+            *(
+                self._make(
+                    "/v2/models/mnist/infer", protocol.write(flat), _read_v2(protocol), asked
+                )
+                for protocol in (V2_JSON, V2_BINARY)
+            ),
+            self._make("/predict", _body(png, "image/png"), _read_predict, drawn),
+        ]
 
     @property
     def newest(self) -> int:
@@ -54,9 +73,8 @@ class Truth:
     def publish(self) -> PublishedModel:
         """Publish the next version."""
         version = max(self._repository.versions("mnist"), default=0) + 1
-        rng = np.random.default_rng(version)
-        model = FCModel(_SHAPE, self._hidden_sizes, len(_LABELS), rng=rng)
-        # Known before it can answer.
+        model = FCModel(_SHAPE, (16,), len(_LABELS), rng=np.random.default_rng(version))
+        # Before it can answer.
         self._expected[version] = model.predict(scale_pixels(self._images)).T
         return self._repository.publish(
             "mnist",
@@ -67,25 +85,46 @@ class Truth:
             report={},
         )
 
-    def know_copy(self, version: int, of: int) -> None:
-        """Expect of a version, which is not published here, what another gives."""
+    def add_copy(self, version: int, of: int) -> None:
+        """Expect of a version, which is not published here, what another one gives."""
         self._expected[version] = self._expected[of]
 
     def remove_all_but(self, newest: int) -> None:
-        """Remove the versions but the newest so many."""
+        """Remove all versions but the newest ones."""
         for version in sorted(self._repository.versions("mnist"))[:-newest]:
             shutil.rmtree(self._repository.root / "mnist" / str(version))
 
-    def _ask(self, way: Way, which: slice) -> Question:
-        def find_fault(headers: Mapping[str, str], answer: bytes) -> str | None:
-            version, given = way.read(headers, answer)
+    def _make(self, path: str, body: Body, read: Reader, which: slice) -> Request:
+        def check(headers: Mapping[str, str], response: bytes) -> str | None:
+            version, given = read(headers, response)
             expected = self._expected.get(version)
             if expected is None:
                 return f"answered by version {version}, which was never published"
             right = expected[which]
             if given.shape != right.shape or not np.abs(given - right).max() <= _TOLERANCE:
-                return f"not what version {version} gives"
+                return f"not the probabilities of version {version}"
             return None
 
-        body = way.write(self._images[which])
-        return Question(way.path, body.content, body.headers, find_fault)
+        return Request(path, body, check)
+
+
+def _body(file: io.BytesIO, content_type: str) -> Body:
+    return Body(file.getvalue(), {"Content-Type": content_type})
+
+
+def _read_predict(headers: Mapping[str, str], body: bytes) -> tuple[int, Array]:
+    return json.loads(body)["version"], PREDICT.read(headers, body)[1]
+
+
+def _read_v1(headers: Mapping[str, str], body: bytes) -> tuple[int, Array]:
+    version = int(headers["x-model-version"].split("/")[1])
+    return version, np.array(json.loads(body)["predictions"])
+
+
+def _read_v2(protocol: Protocol) -> Reader:
+    def read(headers: Mapping[str, str], body: bytes) -> tuple[int, Array]:
+        length = headers.get("inference-header-content-length")
+        document = json.loads(body[: int(length) if length else None])
+        return int(document["model_version"]), protocol.read(headers, body)[1]
+
+    return read

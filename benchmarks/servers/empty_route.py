@@ -1,11 +1,24 @@
-"""A Flask route that does nothing, for the service's own server and its settings."""
+"""A Flask route that does nothing, behind the service's own bridge and middleware."""
 
-from flask import Flask, Response
+import os
 
-app = Flask("empty")
+from flask import Blueprint, Flask, Response
+
+from service.asgi import Bridge
+from service.middleware import Middleware
+from service.observability.metrics import Metrics
+from service.settings import Settings
+
+_routes = Blueprint("empty", __name__)
 
 
-@app.post("/predict")
+@_routes.post("/predict")
 def predict() -> Response:
-    """Answer without reading the request."""
+    """Return an empty JSON document."""
     return Response(b"{}", mimetype="application/json")
+
+
+_flask = Flask("empty")
+_flask.register_blueprint(_routes)
+_settings = Settings.from_environment(os.environ)
+app = Bridge(Middleware(_flask.wsgi_app, _settings, Metrics(None)), _settings)

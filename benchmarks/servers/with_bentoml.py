@@ -14,7 +14,7 @@ class Classifier:
     """Classifies images."""
 
     def __init__(self) -> None:
-        """Read the model that MODEL names."""
+        """Load the model that MODEL names."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(os.environ["MODEL"], options)

@@ -13,21 +13,21 @@ class Classifier(litserve.LitAPI):  # type: ignore[misc]
     """Classifies images."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's own name
-        """Read the model that MODEL names."""
+        """Load the model that MODEL names."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(os.environ["MODEL"], options)
 
     def decode_request(self, request: dict[str, Any]) -> Any:
-        """Give the network's input."""
+        """Return the network's input."""
         return np.array(request["pixels"], np.float32).reshape(-1, 28, 28) / 255
 
     def predict(self, x: Any) -> Any:
-        """Give the probabilities."""
+        """Return the probabilities."""
         return self._session.run(None, {"pixels": x})[0]
 
     def encode_response(self, output: Any) -> dict[str, Any]:
-        """Give what becomes JSON."""
+        """Return the response."""
         return {"labels": output.argmax(axis=1).tolist(), "probabilities": output.tolist()}
 
 

@@ -12,7 +12,7 @@ class Runtime(MLModel):  # type: ignore[misc]
     """Classifies images that come as one UINT8 tensor."""
 
     async def load(self) -> bool:
-        """Read the model that MODEL names."""
+        """Load the model that MODEL names."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(os.environ["MODEL"], options)

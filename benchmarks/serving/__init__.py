@@ -1,4 +1,4 @@
-"""What `benchmarks.service` and `benchmarks.overload` share: servers, requests, load.
+"""What the benchmarks of the service share: servers, requests, load generators.
 
-Who is compared and how each is asked stands here once, so that both measure the same thing.
+Which servers are compared, and how each is asked, is defined here once.
 """

@@ -1,85 +1,92 @@
-"""Who is compared: servers, each with two workers, and how each is asked."""
+"""The servers that are compared, and how each is asked."""
 
-import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.serving.protocols import LISTS, PREDICT, V2_BINARY, V2_JSON, Protocol
-from benchmarks.serving.server import ROOT, WORKERS
+from benchmarks.serving.server import ROOT, Server
 
-OURS, BINARY, EMPTY = "nodestack", "nodestack, binary tensors", "an empty Flask route"
+OURS, BINARY, EMPTY = "Nodestack", "Nodestack, binary tensors", "an empty Flask route"
 FASTAPI, MLSERVER, BENTOML, LITSERVE = "FastAPI", "MLServer", "BentoML", "LitServe"
-PEERS = (FASTAPI, MLSERVER, BENTOML, LITSERVE)
+BASELINE_COMMIT = "5f694d1"
 _SERVERS = Path(__file__).parents[1] / "servers"
-_GUNICORN = (".venv/bin/gunicorn", "--config", "service/gunicorn_conf.py")
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server and a way to ask it.
+    """A server and how it is asked.
 
     Attributes:
-        path: Where it is asked for predictions.
-        protocol: How; None where the answer says nothing.
-        environment: The folder of its Python environment.
-        packages: What its speed comes from.
-        command: Starts it; empty where another contender's server is asked.
-        variables: Its environment variables, besides MODEL, the network in ONNX's form.
+        command: Starts it, with `{port}` for the port and `{workers}` for the number of workers;
+            empty where the server of OURS is asked.
+        path: Its path for predictions.
+        protocol: How a request is written and a response read; None where a response says nothing.
+        variables: Its environment variables, with the same placeholders.
+        folder: Its working directory.
     """
 
-    path: str
-    protocol: Protocol | None
-    environment: str = ".venv"
-    packages: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
+    command: tuple[str, ...]
+    path: str = "/predict"
+    protocol: Protocol | None = LISTS
     variables: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = ROOT
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its Python environment is there."""
+        return not self.command or (self.folder / self.command[0]).exists()
+
+    def start(self, log: Path, workers: int) -> Server:
+        """Start it with a number of workers (BentoML and LitServe: always two)."""
+
+        def fill(text: str) -> str:
+            return text.replace("{workers}", str(workers))
+
+        variables = {name: fill(value) for name, value in self.variables.items()}
+        return Server([fill(part) for part in self.command], log, variables, self.folder)
 
 
-def contenders(folder: Path) -> dict[str, Contender]:
-    """Give all of them by name.
+def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:
+    """Return the contenders by name.
 
     Args:
         folder: What a server writes goes there.
+        onnx_file: The shipped network, for onnxruntime.
     """
     ours = {
         "PORT": "{port}",
-        "WEB_CONCURRENCY": str(WORKERS),
+        "WEB_CONCURRENCY": "{workers}",
         "MODEL_DIR": str(ROOT / "models"),
-        "LOG_LEVEL": "warning",  # like all of them, no line a request
+        "LOG_LEVEL": "warning",  # no contender logs requests
     }
+    peer = {"MODEL": str(onnx_file)}
     return {
-        OURS: Contender(
-            path="/predict",
-            protocol=PREDICT,
-            packages=("gunicorn", "gevent", "flask", "numpy"),
-            command=(*_GUNICORN, "service:create_app()"),
-            variables=ours,
-        ),
-        BINARY: Contender(path="/v2/models/mnist/infer", protocol=V2_BINARY),
+        OURS: Contender((sys.executable, "-m", "service"), protocol=PREDICT, variables=ours),
+        BINARY: Contender((), "/v2/models/mnist/infer", V2_BINARY),
         EMPTY: Contender(
-            path="/predict",
+            (sys.executable, "-m", "service", "benchmarks.servers.empty_route:app"),
             protocol=None,
-            # Ours is made for the service alone, from this one.
-            command=(*_GUNICORN, "--worker-class", "gevent", "benchmarks.servers.empty_route:app"),
             variables=ours,
         ),
-        FASTAPI: _peer(
-            "fastapi",
-            ("fastapi", "uvicorn", "uvloop", "httptools", "onnxruntime"),
-            *("uvicorn", "with_fastapi:app", "--app-dir", str(_SERVERS), "--port", "{port}"),
-            *("--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"),
+        FASTAPI: Contender(
+            (
+                *(".venv-bench-fastapi/bin/uvicorn", "with_fastapi:app", "--port", "{port}"),
+                *("--app-dir", str(_SERVERS), "--workers", "{workers}"),
+                *("--no-access-log", "--log-level", "warning"),
+            ),
+            variables=peer,
         ),
-        MLSERVER: _peer(
-            "mlserver",
-            ("mlserver", "uvicorn", "onnxruntime"),
-            *("mlserver", "start", str(folder)),
-            path="/v2/models/mnist/infer",
-            protocol=V2_JSON,
-            variables={
+        MLSERVER: Contender(
+            (".venv-bench-mlserver/bin/mlserver", "start", str(folder)),
+            "/v2/models/mnist/infer",
+            V2_JSON,
+            peer
+            | {
+                "PATH": f"{ROOT / '.venv-bench-mlserver'}/bin:{os.environ['PATH']}",
                 "PYTHONPATH": str(_SERVERS),
                 "MLSERVER_DEBUG": "false",
                 "MLSERVER_HOST": "127.0.0.1",
@@ -88,61 +95,49 @@ def contenders(folder: Path) -> dict[str, Contender]:
                 "MLSERVER_METRICS_ENDPOINT": "",
                 "MLSERVER_METRICS_DIR": str(folder),
                 "MLSERVER_ENVIRONMENTS_DIR": str(folder),
-                "MLSERVER_PARALLEL_WORKERS": str(WORKERS),
+                "MLSERVER_PARALLEL_WORKERS": "{workers}",
                 "MLSERVER_MODEL_NAME": "mnist",
                 "MLSERVER_MODEL_IMPLEMENTATION": "with_mlserver.Runtime",
             },
         ),
-        BENTOML: _peer(
-            "bentoml",
-            ("bentoml", "uvicorn", "onnxruntime"),
-            *("bentoml", "serve", "with_bentoml:Classifier", "--working-dir", str(_SERVERS)),
-            *("--host", "127.0.0.1", "--port", "{port}"),
-            variables={"BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "True"},
+        BENTOML: Contender(
+            (
+                *(".venv-bench-bentoml/bin/bentoml", "serve", "with_bentoml:Classifier"),
+                *("--working-dir", str(_SERVERS), "--host", "127.0.0.1", "--port", "{port}"),
+            ),
+            variables=peer
+            | {
+                "PATH": f"{ROOT / '.venv-bench-bentoml'}/bin:{os.environ['PATH']}",
+                "BENTOML_HOME": str(folder),
+                "BENTOML_DO_NOT_TRACK": "True",
+            },
         ),
-        LITSERVE: _peer(
-            "litserve",
-            ("litserve", "uvicorn", "uvloop", "httptools", "onnxruntime"),
-            *("python", str(_SERVERS / "with_litserve.py"), "{port}"),
+        LITSERVE: Contender(
+            (".venv-bench-litserve/bin/python", str(_SERVERS / "with_litserve.py"), "{port}"),
+            variables=peer,
         ),
     }
 
 
-def installed(contender: Contender) -> bool:
-    """Tell whether a contender's environment is there."""
-    return (ROOT / contender.environment / "bin").exists()
-
-
-def versions(contender: Contender) -> dict[str, str]:
-    """Give the version of each package that a contender's speed comes from."""
-    if contender.environment == ".venv":
-        return {package: version(package) for package in contender.packages}
-    program = (
-        "import importlib.metadata as m, json, sys; "
-        "print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
-    )
-    output = subprocess.check_output(
-        [ROOT / contender.environment / "bin" / "python", "-c", program, *contender.packages]
-    )
-    found: dict[str, str] = json.loads(output)
-    return found
-
-
-def _peer(
-    environment: str,
-    packages: tuple[str, ...],
-    program: str,
-    *arguments: str,
-    path: str = "/predict",
-    protocol: Protocol = LISTS,
-    variables: Mapping[str, str] | None = None,
-) -> Contender:
-    folder = f".venv-bench-{environment}"
+def baseline() -> Contender:
+    """Export and install the commit that the CPU time is compared with; once, it stays."""
+    environment = ROOT / f".venv-bench-{BASELINE_COMMIT}"
+    source = environment / "source"
+    if not (environment / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        source.mkdir(exist_ok=True)
+        archive = subprocess.check_output(["git", "archive", BASELINE_COMMIT], cwd=ROOT)
+        subprocess.run(["tar", "--extract"], cwd=source, input=archive, check=True)
+        pip = (str(environment / "bin" / "pip"), "install", "--quiet")
+        requirements = str(source / "requirements" / "service.txt")
+        subprocess.run([*pip, "--require-hashes", "--requirement", requirements], check=True)
+        (environment / "installed").touch()
     return Contender(
-        path=path,
-        protocol=protocol,
-        environment=folder,
-        packages=packages,
-        command=(f"{folder}/bin/{program}", *arguments),
-        variables={"PATH": f"{ROOT / folder}/bin:{os.environ['PATH']}", **(variables or {})},
+        (
+            *(str(environment / "bin" / "gunicorn"), "--config", "service/gunicorn_conf.py"),
+            "service:create_app()",
+        ),
+        protocol=PREDICT,
+        variables={"PORT": "{port}", "WEB_CONCURRENCY": "{workers}", "LOG_LEVEL": "warning"},
+        folder=source,
     )

@@ -1,4 +1,4 @@
--- POST the file that BODY names; in the end, one line of JSON that tells what happened.
+-- POST the file that BODY names; at the end, print one line of JSON with the totals.
 wrk.method = "POST"
 local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.body = file:read("*a")

@@ -1,4 +1,4 @@
-"""How each contender is asked, and what its answers say."""
+"""How requests for predictions are written, and their responses read."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -26,9 +26,9 @@ class Protocol:
     """A way to ask for predictions.
 
     Attributes:
-        write: Makes a request for images, uint8 `(batch, 784)`.
-        read: Gives the labels, `(batch,)`, and the probabilities, `(batch, 10)`, of an answer
-            with these headers and this body.
+        write: Returns a request for images, uint8 `(batch, 784)`.
+        read: Returns the labels, `(batch,)`, and the probabilities, `(batch, 10)`, of a response
+            with these headers (names in lower case) and this body.
     """
 
     write: Callable[[Array], Body]
@@ -73,7 +73,7 @@ def _write_binary(images: Array) -> Body:
 
 
 def _read_binary(headers: Mapping[str, str], answer: bytes) -> tuple[Array, Array]:
-    start = int(headers[_HEADER_LENGTH])
+    start = int(headers[_HEADER_LENGTH.lower()])
     tensors = {}
     for output in json.loads(answer[:start])["outputs"]:
         end = start + output["parameters"]["binary_data_size"]
