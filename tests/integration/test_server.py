@@ -327,6 +327,7 @@ def test_one_worker_from_load_to_shutdown(tmp_path: Path) -> None:
     settings = {"WEB_CONCURRENCY": "1", "MAX_BODY_BYTES": str(2**24), "LOG_LEVEL": "warning"}
     with running(tmp_path / "models", tmp_path / "log", settings) as service:
         check_health_under_load(service)
+        check_connections_that_arrive_together(service)
         check_slow_clients(service)
         check_tiny_chunks(service)
         check_memory(service)
@@ -340,6 +341,20 @@ def test_one_worker_from_load_to_shutdown(tmp_path: Path) -> None:
 
         check_open_request_at_shutdown(service, second)
         assert service.process.wait(DEADLINE_SECONDS) == 0
+
+
+def check_connections_that_arrive_together(service: Service) -> None:
+    """Regression: asyncio's backlog of 100 let further clients wait for a second or more."""
+    (worker,) = service.workers
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        address = ("127.0.0.1", service.port)
+        clients = [socket.create_connection(address, timeout=0.9) for _ in range(300)]
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert service.ask("/health")[0] == 200
+    for client in clients:
+        client.close()
 
 
 def check_health_under_load(service: Service) -> None:
