@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 from service.errors import RequestError
@@ -19,6 +20,8 @@ _SMOOTHING = 0.05
 # Requests of the event loop that run together, and the bytes of their bodies: some milliseconds,
 # after which the loop answers what does not wait in the queue.
 _MAX_TOGETHER, _MAX_BYTES_TOGETHER = 16, 64 * 2**10
+# Passes of the event loop between them: uvloop accepts about one connection in each.
+_PASSES = 8
 
 
 class _Waiting(Generic[T]):
@@ -101,8 +104,12 @@ class RequestQueue(Generic[T]):
                 waiting.response.set_result(response)
         self._scheduled = bool(self._queue)
         if self._queue:
-            # Before that, the loop reads what has arrived and answers what need not wait.
-            asyncio.get_running_loop().call_soon(self._run_next)
+            self._run_next_after(_PASSES)
+
+    def _run_next_after(self, passes: int) -> None:
+        """Let the loop read what has arrived, and answer what need not wait, so many times."""
+        later = partial(self._run_next_after, passes - 1) if passes else self._run_next
+        asyncio.get_running_loop().call_soon(later)
 
     def _take(self) -> list[_Waiting[T]]:
         """Take the requests that run together next from the queue."""
