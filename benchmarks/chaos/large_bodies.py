@@ -24,7 +24,7 @@ _TIMEOUT_SECONDS = 10
 _MAX_BODY_BYTES = 16 * 2**20
 _MAX_BATCH = 1024
 # gunicorn reads ahead on each connection, and no setting bounds that: measured, not judged.
-_BEYOND_THE_LIMIT = ("pipelined requests",)
+_BEYOND_THE_LIMIT = ("pipelined requests", "pipelined predictions")
 
 
 def run(full: bool, folder: Path) -> Outcome:
