@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,29 @@ def resident_megabytes(process: int, field: str = "VmHWM") -> float:
     """Return the peak of a process's memory."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
+@contextmanager
+def healthy(environment: dict[str, str], log: Path) -> Iterator[None]:
+    """Run the service, once the container's health check succeeds."""
+    check = [sys.executable, "-m", "service.healthcheck"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service"],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(
+            lambda: subprocess.run(check, cwd=ROOT, env=environment, stderr=-1).returncode == 0,
+            "the health check succeeds",
+        )
+        yield
+    finally:
+        process.terminate()
+        process.wait(DEADLINE_SECONDS)
 
 
 def check_answer(document: dict[str, Any], published: PublishedModel, images: Any) -> None:
@@ -248,19 +271,8 @@ def test_the_service_and_its_health_check_take_any_host(
             pytest.skip(f"cannot listen on {host} here: {error}")
         environment = {**os.environ, "HOST": host, "PORT": str(free.getsockname()[1])}
     environment |= {"MODEL_DIR": str(model_dir), "WEB_CONCURRENCY": "1"}
-    check = [sys.executable, "-m", "service.healthcheck"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service"], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-    try:
-        wait_until(
-            lambda: subprocess.run(check, cwd=ROOT, env=environment, stderr=-1).returncode == 0,
-            f"healthy on {host}",
-        )
-    finally:
-        process.terminate()
-        process.wait(DEADLINE_SECONDS)
+    with healthy(environment, tmp_path / "log"):
+        pass
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl here to make a certificate")
@@ -281,23 +293,11 @@ def test_tls(model_dir: Path, published: PublishedModel, tmp_path: Path) -> None
         port = free.getsockname()[1]
     environment = {**os.environ, **files, "PORT": str(port), "MODEL_DIR": str(model_dir)}
     environment["WEB_CONCURRENCY"] = "1"
-    check = [sys.executable, "-m", "service.healthcheck"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service"], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-    try:
-        wait_until(
-            lambda: subprocess.run(check, cwd=ROOT, env=environment, stderr=-1).returncode == 0,
-            "healthy over TLS",
-        )
+    with healthy(environment, tmp_path / "log"):
         connection = http.client.HTTPSConnection("localhost", port, context=context)
         connection.request("POST", "/predict", BODY, JSON)
         check_answer(json.loads(connection.getresponse().read()), published, LEVELS[:1])
         connection.close()
-    finally:
-        process.terminate()
-        process.wait(DEADLINE_SECONDS)
 
 
 def test_an_invalid_setting_is_reported_in_one_line() -> None:
