@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import requests
 
-from nncore import ModelRepository, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import ModelRepository
 from trainer.labelled_images import LabelledImages
 from trainer.sources import load_dataset
 

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.conformance_hooks import LABELS, MAX_BATCH, SHAPE
-from tests.service.conftest import publish
-from tests.service.server import ROOT, running
+from tests.support.models import publish
+from tests.support.server import ROOT, running
 
 _EXAMPLES = 300
 

@@ -21,11 +21,11 @@ from statistics import median
 import numpy as np
 
 from benchmarks.machine import describe
-from benchmarks.processes import pinned
 from benchmarks.serving.client import Load, Reply, Request
 from benchmarks.serving.protocols import PREDICT
 from benchmarks.serving.server import TIMEOUT_SECONDS, Server, free_port, serve
 from nncore.types import Array
+from tests.support.processes import pinned
 
 RESULTS = Path(__file__).with_name("results") / "overload.md"
 SIZES = (1, 64)

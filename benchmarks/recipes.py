@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nncore import ModelRepository
+from nncore.repository import ModelRepository
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import answer_all, measure
 from trainer.mnist import load_mnist

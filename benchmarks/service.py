@@ -25,7 +25,6 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.machine import describe
-from benchmarks.processes import cpu_seconds, pinned, resident_megabytes
 from benchmarks.serving.client import Load, Request
 from benchmarks.serving.contenders import (
     BASELINE_COMMIT,
@@ -44,8 +43,9 @@ from benchmarks.serving.limits import FORWARD, PARSE_AND_FORWARD, limit
 from benchmarks.serving.load import LoadError, throughput
 from benchmarks.serving.protocols import PREDICT
 from benchmarks.serving.server import ROOT, Server, ServerError, serve
-from nncore import ModelRepository
+from nncore.repository import ModelRepository
 from nncore.types import Array
+from tests.support.processes import cpu_seconds, pinned, resident_megabytes
 from trainer.mnist import load_mnist
 
 RESULTS = Path(__file__).with_name("results") / "service.md"

@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,7 +26,6 @@ FOLDERS = sorted(
         for file in (ROOT / room).rglob("*.py")
     }
 )
-NNCORE_NEEDS = {"numpy", "safetensors"}
 TRAINER_ONLY = {
     *("matplotlib", "onnx", "platformdirs", "requests", "tensorboardX", "tqdm", "urllib3")
 }
@@ -54,12 +55,18 @@ def test_a_package_imports_only_the_rooms_it_may(package: str) -> None:
         assert imported_packages(file) & others <= MAY_IMPORT[package], file
 
 
-def test_the_network_needs_numpy_and_the_weight_format_only() -> None:
-    import sys
-
+def test_the_network_needs_numpy_only() -> None:
     for file in python_files("nncore"):
         foreign = imported_packages(file) - set(sys.stdlib_module_names) - {"nncore"}
-        assert foreign <= NNCORE_NEEDS, file
+        weights_format = {"safetensors"} if file.parent.name == "repository" else set()
+        assert foreign <= {"numpy"} | weights_format, file
+
+
+def test_the_network_imports_without_files_and_locks() -> None:
+    program = "import sys; sys.modules['fcntl'] = None; import nncore; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True).split()
+    assert "nncore.model" in modules
+    assert "nncore.repository" not in modules
 
 
 def test_the_service_needs_nothing_that_only_the_trainer_has() -> None:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.service.server import Service, running, wait_until
-from tests.trainer.data import save_npz, small_mnist
+from tests.support.data import save_npz, small_mnist
+from tests.support.server import Service, running, wait_until
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

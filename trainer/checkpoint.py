@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
-from nncore.files import locked, replace_durably
+from nncore.repository.files import locked, replace_durably
 from nncore.types import Array
 from trainer.errors import TrainerError
 from trainer.history import EpochRecord

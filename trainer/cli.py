@@ -11,8 +11,8 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from nncore import RepositoryError
-from nncore.files import replace_durably
+from nncore.repository import RepositoryError
+from nncore.repository.files import replace_durably
 from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError
 from trainer.evaluation import EvaluationJob, evaluate_version

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nncore import PublishedModel
+from nncore.repository import PublishedModel
 from trainer.errors import DataError, TrainerError
 from trainer.labelled_images import ImageData, LabelledImages
 from trainer.measurement import answer_all, described, measure

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from nncore import ModelRepository, PublishedModel
+from nncore.repository import ModelRepository, PublishedModel
 from trainer.augmentation import Augmentation, applies_to
 from trainer.calibration import calibrate
 from trainer.checkpoint import RunFolder

@@ -3,7 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from nncore import FCModel, LinearLayer, PublishedModel, ReLU
+from nncore import FCModel, LinearLayer, ReLU
+from nncore.repository import PublishedModel
 from trainer.errors import TrainerError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nncore import ModelRepository, PublishedModel
+from nncore.repository import ModelRepository, PublishedModel
 from trainer.errors import TrainerError
 
 

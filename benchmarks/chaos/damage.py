@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from nncore import Manifest
-from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE
+from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 from nncore.types import Array
 
 # Damages a version in its folder, so that no reader may accept it.

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from benchmarks.chaos.outcome import Outcome
 from benchmarks.chaos.truth import Truth
-from benchmarks.processes import open_files
 from benchmarks.serving.client import Request
 from benchmarks.serving.protocols import Body
 from benchmarks.serving.server import ROOT, serve, wait_until
+from tests.support.processes import open_files
 
 _SEED = 6
 _CLIENTS = 8

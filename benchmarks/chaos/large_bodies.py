@@ -14,10 +14,10 @@ from PIL import Image
 
 from benchmarks.chaos.outcome import MAX_WORKER_MEGABYTES, Outcome
 from benchmarks.chaos.truth import Truth
-from benchmarks.processes import peak_megabytes
 from benchmarks.serving.client import Load, Request
 from benchmarks.serving.protocols import PREDICT, Body
 from benchmarks.serving.server import Server, serve
+from tests.support.processes import peak_megabytes
 
 _CONNECTIONS = 64
 _TIMEOUT_SECONDS = 10

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes import peak_megabytes
 from benchmarks.serving.client import NOT_CONNECTED, Reply
 from benchmarks.serving.server import Server
+from tests.support.processes import peak_megabytes
 
 MAX_WORKER_MEGABYTES = 200
 

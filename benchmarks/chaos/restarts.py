@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks.chaos.outcome import Outcome
 from benchmarks.chaos.truth import Truth
-from benchmarks.processes import children
 from benchmarks.serving.client import NOT_CONNECTED, Load, Reply, Request
 from benchmarks.serving.server import TIMEOUT_SECONDS, Server, serve, wait_until
+from tests.support.processes import children
 
 _CONNECTIONS = 4
 _WORKERS = 2

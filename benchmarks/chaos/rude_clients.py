@@ -14,10 +14,10 @@ from statistics import median
 
 from benchmarks.chaos.outcome import Outcome, percentile
 from benchmarks.chaos.truth import Truth
-from benchmarks.processes import open_files, repeating
 from benchmarks.serving.client import Load, Reply, Request
 from benchmarks.serving.protocols import Body
 from benchmarks.serving.server import Server, serve, wait_until
+from tests.support.processes import open_files, repeating
 
 # Takes the port, requests, and a list for what is wrong with responses.
 _Harm = Callable[[int, Sequence[Request], list[str]], AbstractContextManager[None]]

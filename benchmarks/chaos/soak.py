@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from benchmarks.chaos.outcome import Outcome, percentile
 from benchmarks.chaos.truth import Truth
-from benchmarks.processes import cpu_seconds, open_files, pinned, resident_megabytes, threads
 from benchmarks.serving.client import Load, Reply
 from benchmarks.serving.server import serve
+from tests.support.processes import cpu_seconds, open_files, pinned, resident_megabytes, threads
 
 _CONNECTIONS = 8
 _LOAD = 0.7

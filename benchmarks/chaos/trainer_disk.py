@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.chaos.outcome import Outcome
 from benchmarks.chaos.trainer_place import FAILED, FINISHED, Place, Run, write_data
-from tests.trainer.data import tree
+from tests.support.data import tree
 
 _DISK_BYTES = 32 << 20
 _MOST_FREE_BYTES = 4 << 20

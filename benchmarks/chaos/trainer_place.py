@@ -9,8 +9,8 @@ from pathlib import Path
 
 import matplotlib
 
-from nncore import ModelRepository, RepositoryError
-from tests.trainer.data import save_npz, toy_problem
+from nncore.repository import ModelRepository, RepositoryError
+from tests.support.data import save_npz, toy_problem
 
 _ROOT = Path(__file__).parents[2]
 _NAME = "toy"

@@ -11,7 +11,8 @@ from PIL import Image
 
 from benchmarks.serving.client import Request
 from benchmarks.serving.protocols import PREDICT, V2_BINARY, V2_JSON, Body, Protocol
-from nncore import FCModel, ModelRepository, PublishedModel, scale_pixels
+from nncore import FCModel, scale_pixels
+from nncore.repository import ModelRepository, PublishedModel
 from nncore.types import Array
 
 _SHAPE = (28, 28)

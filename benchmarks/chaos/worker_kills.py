@@ -9,9 +9,9 @@ from statistics import median
 
 from benchmarks.chaos.outcome import Outcome
 from benchmarks.chaos.truth import Truth
-from benchmarks.processes import repeating
 from benchmarks.serving.client import Load, Reply
 from benchmarks.serving.server import Server, serve
+from tests.support.processes import repeating
 
 _CONNECTIONS = 8
 _EVERY_SECONDS = 1.0

@@ -16,7 +16,7 @@ import numpy as np
 import simdjson
 
 from benchmarks.serving.server import ONE_THREAD, ROOT
-from nncore import ModelRepository
+from nncore.repository import ModelRepository
 
 FORWARD, PARSE_AND_FORWARD = "the forward pass alone", "parsing JSON and the forward pass alone"
 _MODES = {FORWARD: "forward", PARSE_AND_FORWARD: "json"}

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import children
 from benchmarks.serving.protocols import Body
+from tests.support.processes import children
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 20

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncore import Manifest, ModelRepository, check_probes
+from nncore.repository import Manifest, ModelRepository, check_probes
 from nncore.types import Array
 from service.inputs.pixels import PixelReader
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock, Thread
 
-from nncore import Fingerprint, ModelRepository, RepositoryError
+from nncore.repository import Fingerprint, ModelRepository, RepositoryError
 from service.errors import RequestError
 from service.models.loaded_model import LoadedModel, load_model
 from service.observability.metrics import Metrics

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from benchmarks.distortions import DISTORTIONS, distorted_accuracy
-from nncore import ModelRepository, PublishedModel, evaluate
+from nncore import evaluate
+from nncore.repository import ModelRepository, PublishedModel
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import answer_all, measure
 from trainer.mnist import load_mnist

@@ -3,8 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from nncore import ModelRepository
-from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE
+from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE, ModelRepository
 from service.models.loaded_model import LoadedModel, load_model
 from tests.fuzz.scratch import FOLDER
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nncore import ModelRepository, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import ModelRepository
 from nncore.types import Array
-from tests.service.conftest import publish
-from tests.service.server import JSON, Service, running, wait_until
+from tests.support.models import publish
+from tests.support.server import JSON, Service, running, wait_until
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28))
 BODY = json.dumps({"pixels": PIXELS.tolist()})

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nncore import PublishedModel, scale_pixels
-from tests.service.conftest import publish
-from tests.service.server import (
+from nncore import scale_pixels
+from nncore.repository import PublishedModel
+from tests.support.models import publish
+from tests.support.server import (
     DEADLINE_SECONDS,
     JSON,
     MAX_BODY_BYTES,

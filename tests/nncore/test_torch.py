@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncore import ModelRepository, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import ModelRepository
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"

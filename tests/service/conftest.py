@@ -1,39 +1,19 @@
 """Models to serve, and the application that serves them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
 
-import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from nncore import FCModel, ModelRepository, PublishedModel
+from nncore.repository import PublishedModel
 from service import create_app
 from service.settings import Settings
+from tests.support.models import publish
 
 MakeClient = Callable[..., FlaskClient]
-
-
-def publish(
-    root: Path,
-    shape: Sequence[int] = (28, 28),
-    labels: Sequence[str] = tuple("0123456789"),
-    seed: int = 0,
-    data_set: str | None = None,
-    hidden_sizes: Sequence[int] = (16,),
-) -> PublishedModel:
-    """Publish the next version of `mnist`, an untrained network."""
-    rng = np.random.default_rng(seed)
-    return ModelRepository(root).publish(
-        "mnist",
-        FCModel(shape, hidden_sizes, len(labels), rng=rng),
-        labels=labels,
-        probe_images=rng.integers(0, 256, (2, *shape)).astype(np.uint8),
-        provenance={"dataset": {"name": data_set}} if data_set else {},
-        report={},
-    )
 
 
 def make_app(settings: Settings) -> Flask:

@@ -10,7 +10,8 @@ import pytest
 
 from service.asgi import Bridge
 from service.settings import Settings
-from tests.service.conftest import make_app, publish
+from tests.service.conftest import make_app
+from tests.support.models import publish
 
 IMAGE = json.dumps({"pixels": [7] * 784}).encode()
 HEADERS = {"content-type": "application/json"}

@@ -12,7 +12,7 @@ from service.models.loaded_model import LoadedModel
 from service.models.registry import Registry
 from service.observability.metrics import Metrics
 from service.settings import Settings
-from tests.service.conftest import publish
+from tests.support.models import publish
 
 RNG = np.random.default_rng(0)
 

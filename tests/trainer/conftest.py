@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.trainer.mirror import Mirror, Reply, serve
+from tests.support.mirror import Mirror, Reply, serve
 from trainer import download
 
 

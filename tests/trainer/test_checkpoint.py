@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.trainer.data import toy_problem, tree
+from tests.support.data import toy_problem, tree
 from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.checkpoint import BEST_FILE, LAST_FILE, RunFolder
 from trainer.errors import TrainerError

@@ -14,8 +14,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from nncore import ModelRepository
-from tests.trainer.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
+from nncore.repository import ModelRepository
+from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
 from trainer import cli
 from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.cli import main

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.trainer.data import remote_file
-from tests.trainer.mirror import Mirror, Reply
+from tests.support.data import remote_file
+from tests.support.mirror import Mirror, Reply
 from trainer import download as module
 from trainer.download import download
 from trainer.errors import DownloadError

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncore import FCModel, ModelRepository, evaluate
-from tests.trainer.data import save_npz, toy_problem, tree
+from nncore import FCModel, evaluate
+from nncore.repository import ModelRepository
+from tests.support.data import save_npz, toy_problem, tree
 from trainer.errors import DataError, TrainerError
 from trainer.evaluation import EvaluationJob, evaluate_version
 from trainer.labelled_images import ImageData

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from nncore import FCModel
 from nncore.types import Array
-from tests.trainer.data import toy_problem
+from tests.support.data import toy_problem
 from trainer.figures import (
     draw_confusion,
     draw_curves,

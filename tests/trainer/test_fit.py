@@ -8,7 +8,7 @@ import pytest
 
 from nncore import SGD, Gradients, evaluate
 from nncore.types import Array
-from tests.trainer.data import toy_problem
+from tests.support.data import toy_problem
 from trainer import recipe as recipes
 from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError

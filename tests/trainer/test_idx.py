@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nncore.types import Array
-from tests.trainer.data import TYPE_CODES, idx_bytes
+from tests.support.data import TYPE_CODES, idx_bytes
 from trainer.errors import DataError
 from trainer.idx import LARGEST_FILE, read_idx
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nncore.types import Array
-from tests.trainer.data import idx_bytes, toy_problem
+from tests.support.data import idx_bytes, toy_problem
 from trainer.errors import DataError
 from trainer.idx_directory import load_idx_directory
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nncore import ModelRepository, RepositoryError, evaluate
-from tests.trainer.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
+from nncore import evaluate
+from nncore.repository import ModelRepository, RepositoryError
+from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
 from trainer import job as module
 from trainer import sources
 from trainer.augmentation import DEFAULT_STRENGTH

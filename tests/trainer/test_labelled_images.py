@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nncore.types import Array
-from tests.trainer.data import toy_problem
+from tests.support.data import toy_problem
 from trainer.errors import DataError
 from trainer.labelled_images import LARGEST_CLASS_COUNT, ImageData, LabelledImages
 

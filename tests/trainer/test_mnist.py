@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nncore.types import Array
-from tests.trainer.data import SmallMnist, idx_bytes, small_mnist, tree
-from tests.trainer.mirror import Mirror, Reply
+from tests.support.data import SmallMnist, idx_bytes, small_mnist, tree
+from tests.support.mirror import Mirror, Reply
 from trainer.errors import DataError, DownloadError
 from trainer.labelled_images import ImageData
 from trainer.mnist import FILES, MIRRORS, load_mnist

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nncore.types import Array
-from tests.trainer.data import save_npz, toy_problem
+from tests.support.data import save_npz, toy_problem
 from trainer.errors import DataError
 from trainer.npz import load_npz
 

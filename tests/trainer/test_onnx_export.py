@@ -11,7 +11,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from nncore import FCModel, ModelRepository, PublishedModel, scale_pixels
+from nncore import FCModel, scale_pixels
+from nncore.repository import ModelRepository, PublishedModel
 from nncore.types import Array
 from trainer.errors import TrainerError
 from trainer.onnx_export import to_onnx

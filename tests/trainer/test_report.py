@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nncore import FCModel, scale_pixels, softmax
-from tests.trainer.data import toy_problem
+from tests.support.data import toy_problem
 from tests.trainer.test_figures import png_size, records
 from trainer.figures import draw_deformations
 from trainer.history import EpochRecord

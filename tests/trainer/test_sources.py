@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.trainer.data import idx_bytes, save_npz, small_mnist, toy_problem
+from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem
 from trainer import sources
 from trainer.errors import DataError, DownloadError
 from trainer.labelled_images import ImageData

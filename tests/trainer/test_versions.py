@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncore import FCModel, ModelRepository, RepositoryError
+from nncore import FCModel
+from nncore.repository import ModelRepository, RepositoryError
 from trainer.errors import TrainerError
 from trainer.versions import load_version
 

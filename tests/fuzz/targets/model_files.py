@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nncore import DamagedVersionError, Manifest, PublishedModel
+from nncore.repository import DamagedVersionError, Manifest, PublishedModel
 from tests.fuzz.published import MANIFEST, NAME, WEIGHTS, write_version
 from tests.fuzz.targets.expectations import check_message
 

@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 
 from tests.integration.browser.chromium import chromium, is_there
-from tests.service.server import ROOT, running
+from tests.support.server import ROOT, running
 
 ROOT_PATH = "/apps/digits"
 

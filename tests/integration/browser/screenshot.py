@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.integration.browser.chromium import chromium
 from tests.integration.browser.drawings import digit
 from tests.integration.browser.page import Page
-from tests.service.server import ROOT, running
+from tests.support.server import ROOT, running
 
 
 def main(file: Path) -> None:

@@ -16,7 +16,7 @@ from nncore.types import Array
 from tests.integration.browser.conftest import ROOT_PATH
 from tests.integration.browser.drawings import digit, picture
 from tests.integration.browser.page import Page
-from tests.service.pictures import encode
+from tests.support.pictures import encode
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nncore import ModelRepository, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import ModelRepository
 from service.inputs.pictures import read_pictures
 from tests.integration.browser.drawings import digit, picture
-from tests.service.pictures import encode
-from tests.service.server import ROOT
+from tests.support.pictures import encode
+from tests.support.server import ROOT
 
 DRAWINGS_PER_DIGIT = 20
 

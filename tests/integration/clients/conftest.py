@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from nncore import ModelRepository, PublishedModel, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import ModelRepository, PublishedModel
 from nncore.types import Array
-from tests.service.conftest import publish
-from tests.service.server import running
+from tests.support.models import publish
+from tests.support.server import running
 from trainer.synthetic import generate_digits
 
 

@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw
 
 from nncore.types import Array
 from service.inputs.mnist_preprocessing import preprocess_digit
-from tests.service.pictures import BLACK, WHITE, Colour, draw
+from tests.support.pictures import BLACK, WHITE, Colour, draw
 
 
 def preprocess(picture: Image.Image, shape: tuple[int, int] = (28, 28)) -> Array:

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from nncore.types import Array
 from service.errors import RequestError
 from service.inputs.pictures import read_pictures
-from tests.service.pictures import BLACK, WHITE, bmp, draw, encode, exif, png, png_chunk
+from tests.support.pictures import BLACK, WHITE, bmp, draw, encode, exif, png, png_chunk
 
 # The service ignores Pillow's warnings of damaged files; pytest raises them.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")

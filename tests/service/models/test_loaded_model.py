@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nncore import LinearLayer, ModelRepository
+from nncore import LinearLayer
+from nncore.repository import ModelRepository
 from nncore.types import Array
 from service.models.loaded_model import LoadedModel, class_labels, load_model
-from tests.service.conftest import publish
+from tests.support.models import publish
 
 SKIPPING = (256,)  # a first layer that is large enough to skip zeros
 

@@ -9,13 +9,14 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from nncore import ModelRepository, PublishedModel
+from nncore.repository import ModelRepository, PublishedModel
 from service import create_app
 from service.errors import RequestError
 from service.models.registry import Registry
 from service.observability.metrics import Metrics
 from service.settings import Settings
-from tests.service.conftest import publish, run_inline
+from tests.service.conftest import run_inline
+from tests.support.models import publish
 
 IMAGES = np.random.default_rng(0).random((3, 784), np.float32)
 DEADLINE_SECONDS = 10

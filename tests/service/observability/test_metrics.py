@@ -8,7 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from nncore import PublishedModel, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import PublishedModel
 from service.inference import InferenceRecord
 from service.observability.metrics import Metrics, keep_counts_of_ended_worker
 from tests.service.conftest import run_inline

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 from werkzeug.serving import make_server
 
-from nncore import PublishedModel
+from nncore.repository import PublishedModel
 from service.settings import Settings
 from tests.integration.browser.chromium import chromium, is_there
 from tests.service.conftest import make_app

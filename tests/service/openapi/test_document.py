@@ -17,7 +17,8 @@ from werkzeug.test import TestResponse
 from service.auth.access import HEALTH_PATHS
 from service.openapi.document import build_document
 from service.settings import Settings
-from tests.service.conftest import make_app, publish
+from tests.service.conftest import make_app
+from tests.support.models import publish
 
 IN_PATH = {"name": "mnist", "version": "1"}
 

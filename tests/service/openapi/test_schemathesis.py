@@ -14,7 +14,8 @@ from schemathesis.generation.modes import GenerationMode
 
 from benchmarks.conformance_hooks import LABELS, MAX_BATCH, SHAPE
 from service.settings import Settings
-from tests.service.conftest import make_app, publish
+from tests.service.conftest import make_app
+from tests.support.models import publish
 
 EXAMPLES = 30  # per operation
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from nncore import PublishedModel
+from nncore.repository import PublishedModel
 from service.inputs.pixels import PixelReader
 from service.protocols.mlflow import decode_csv, decode_json
 from service.settings import Settings

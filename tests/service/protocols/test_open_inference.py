@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from tritonclient.utils import deserialize_bytes_tensor
 from werkzeug.test import TestResponse
 
-from nncore import ModelRepository, PublishedModel, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import ModelRepository, PublishedModel
 from nncore.types import Array
 from service.errors import RequestError
 from service.models.loaded_model import LoadedModel, load_model
 from service.protocols.open_inference_codec import read_request
 from service.settings import Settings
-from tests.service.conftest import make_app, publish
+from tests.service.conftest import make_app
+from tests.support.models import publish
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (2, 28, 28)).astype(np.uint8)
 INPUTS = scale_pixels(LEVELS)

@@ -10,14 +10,16 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from nncore import ModelRepository, PublishedModel, scale_pixels
+from nncore import scale_pixels
+from nncore.repository import ModelRepository, PublishedModel
 from nncore.types import Array
 from service.inputs.pictures import read_pictures
 from service.models.loaded_model import LoadedModel, load_model
 from service.protocols.predict import encode_predictions
 from service.settings import Settings
-from tests.service.conftest import make_app, publish
-from tests.service.pictures import BLACK, WHITE, draw, encode
+from tests.service.conftest import make_app
+from tests.support.models import publish
+from tests.support.pictures import BLACK, WHITE, draw, encode
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28)).astype(np.uint8)
 FILES = {

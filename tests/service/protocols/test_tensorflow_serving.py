@@ -9,9 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from nncore import PublishedModel
+from nncore.repository import PublishedModel
 from service.settings import Settings
-from tests.service.conftest import make_app, publish
+from tests.service.conftest import make_app
+from tests.support.models import publish
 
 IMAGES = np.random.default_rng(0).random((2, 28, 28), np.float32)
 ROWS: list[Any] = IMAGES.tolist()

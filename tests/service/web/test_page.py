@@ -5,7 +5,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.settings import Settings
-from tests.service.conftest import MakeClient, make_app, publish
+from tests.service.conftest import MakeClient, make_app
+from tests.support.models import publish
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 MAX_PAGE_BYTES = 100_000

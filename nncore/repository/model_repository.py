@@ -23,10 +23,10 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from nncore.encoding import scale_pixels
-from nncore.files import locked, sync_folder, write_durably
-from nncore.manifest import Manifest, Probe
 from nncore.messages import one_line
 from nncore.model import FCModel
+from nncore.repository.files import locked, sync_folder, write_durably
+from nncore.repository.manifest import Manifest, Probe
 from nncore.types import Array
 
 WEIGHTS_FILE = "model.safetensors"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nncore.files import replace_durably, write_durably
-from tests.trainer.data import tree
+from nncore.repository.files import replace_durably, write_durably
+from tests.support.data import tree
 
 
 @pytest.fixture

@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from nncore import (
+from nncore import FCModel, scale_pixels
+from nncore.repository import (
     DamagedVersionError,
-    FCModel,
     ModelRepository,
     PublishedModel,
     VersionNotFoundError,
-    scale_pixels,
 )
 from nncore.types import Array
 

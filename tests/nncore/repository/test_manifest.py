@@ -1,7 +1,7 @@
 from contextlib import suppress
 
-from nncore import Manifest
-from nncore.manifest import Probe
+from nncore.repository import Manifest
+from nncore.repository.manifest import Probe
 
 MANIFEST = Manifest("tiny", 1, [1, 2], [1], ["a", "b"], "0" * 64, [Probe([0], [0.5, 0.5])], {})
 

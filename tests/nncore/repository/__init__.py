@@ -1,0 +1,1 @@
+"""Tests of the model repository. Each file tests the module whose name it has."""
