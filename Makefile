@@ -6,11 +6,11 @@ LOCK := uv pip compile --quiet --universal --fork-strategy fewest --python-versi
 	--generate-hashes --no-header --upgrade pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run train extras test peers clients lint bench conformance long ablation chaos fuzz audit \
+.PHONY: help run train extras test test-all stress peers clients lint bench conformance long ablation chaos fuzz audit \
 	lock clean
 
 help: ## show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 run: .venv/service.installed ## serve the newest model on port 8000
 	$(BIN)/python -m service
@@ -20,8 +20,14 @@ train: .venv/trainer.installed ## train and publish a model; options go into ARG
 
 extras: .venv/extras.installed ## install what "export --onnx" and --tensorboard need
 
-test: lint ## check style and types, run the tests
-	$(BIN)/pytest $(ARGS)
+test: .venv/dev.installed ## run the fast tests
+	$(BIN)/pytest --numprocesses auto $(ARGS)
+
+test-all: .venv/dev.installed ## run every test: browser, foreign clients, real MNIST (DATA_DIR)
+	$(BIN)/pytest --numprocesses auto -m "not stress" $(ARGS)
+
+stress: .venv/dev.installed ## inject faults into real processes; SHORT=1 takes three minutes
+	$(BIN)/pytest -m stress tests/stress $(ARGS)
 
 lint: .venv/dev.installed ## check style and types
 	$(BIN)/ruff check .
