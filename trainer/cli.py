@@ -28,14 +28,19 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
     """Do what the command line asks.
+
+    Args:
+        arguments: Those of this process when None.
+        command: The command of `nodestack` that the arguments belong to: train, evaluate or
+            export. When None they are those of `python -m trainer`, which accepts all three.
 
     Returns:
         0 when it is done; else 1 for a failure, 130 after Ctrl-C, 143 after SIGTERM. A wrong option
         exits with 2.
     """
-    options = _parser(os.environ).parse_args(arguments)
+    options = _parser(os.environ, command).parse_args(arguments)
     raise_on_sigterm()
     try:
         options.command(options)
@@ -116,41 +121,51 @@ def _export(options: argparse.Namespace) -> None:
     log(f"wrote {options.onnx}, {len(content):,} bytes")
 
 
-def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer",
-        description="Train a network on a data set and publish it as the next version of a model.",
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong option, 130 Ctrl-C, 143 SIGTERM.",
-        allow_abbrev=False,
+def _parser(environ: Mapping[str, str], command: str | None) -> argparse.ArgumentParser:
+    prog = f"nodestack {command}" if command else "python -m trainer"
+    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False)
+    _COMMANDS[command or "train"](parser, environ)
+    if command is None:
+        commands = parser.add_subparsers(
+            title="other commands", description="Each has its own --help.", metavar=""
+        )
+        for name, text in _OTHER_COMMANDS.items():
+            other = commands.add_parser(name, help=text, allow_abbrev=False)
+            _COMMANDS[name](other, environ)
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    parser.description = (
+        "Train a network on a data set and publish it as the next version of a model."
     )
+    parser.epilog = "Exit codes: 0 done, 1 failed, 2 wrong option, 130 Ctrl-C, 143 SIGTERM."
     parser.set_defaults(command=_train, after_a_stop="; --resume goes on after the last epoch")
     _add_data_options(parser, environ, dataset="auto")
     _add_training_options(parser, environ)
 
-    commands = parser.add_subparsers(
-        title="other commands", description="Each has its own --help.", metavar=""
-    )
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="measure a published version on a data set",
-        description="Measure a published version on a data set's test images.",
-        allow_abbrev=False,
-    )
-    evaluate.set_defaults(command=_evaluate, after_a_stop="")
-    _add_version(evaluate)
-    evaluate.add_argument("--report", type=Path, metavar="FOLDER", help="also write a report there")
-    _add_data_options(evaluate, environ, dataset=None)
 
-    export = commands.add_parser(
-        "export",
-        help="write a published version for another runtime",
-        description="Write a published version for another runtime.",
-        allow_abbrev=False,
-    )
-    export.set_defaults(command=_export, after_a_stop="")
-    _add_version(export)
-    export.add_argument("--onnx", type=Path, metavar="FILE", required=True, help="the file to make")
-    return parser
+def _add_evaluate(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    parser.description = "Measure a published version on a data set's test images."
+    parser.set_defaults(command=_evaluate, after_a_stop="")
+    _add_version(parser)
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="also write a report there")
+    _add_data_options(parser, environ, dataset=None)
+
+
+def _add_export(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    del environ
+    parser.description = "Write a published version for another runtime."
+    parser.set_defaults(command=_export, after_a_stop="")
+    _add_version(parser)
+    parser.add_argument("--onnx", type=Path, metavar="FILE", required=True, help="the file to make")
+
+
+_COMMANDS = {"train": _add_train, "evaluate": _add_evaluate, "export": _add_export}
+_OTHER_COMMANDS = {
+    "evaluate": "measure a published version on a data set",
+    "export": "write a published version for another runtime",
+}
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:

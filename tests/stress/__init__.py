@@ -1,0 +1,1 @@
+"""Fault injection: real processes under faults, hostile clients and long load."""
