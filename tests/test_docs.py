@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ import yaml
 from nncore.repository import ModelRepository
 from service.settings import Settings
 from tests.support.data import save_npz, small_mnist
-from tests.support.server import Service, running, wait_until
+from tests.support.server import Service, launched, serve, wait_until
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -79,8 +77,7 @@ def test_every_block_of_code_is_of_a_kind_that_is_checked() -> None:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    log = tmp_path_factory.mktemp("log") / "log"
-    with running(ROOT / "models", log, {"WEB_CONCURRENCY": "1"}) as service:
+    with serve(tmp_path_factory.mktemp("service"), workers=1) as service:
         yield service
 
 
@@ -163,24 +160,10 @@ def test_a_version_is_removed_and_published_by_hand(workshop: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="needs the .venv of make")
-def test_make_run_serves() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        ["make", "run"],
-        cwd=ROOT,
-        env={**os.environ, "PORT": str(port), "WEB_CONCURRENCY": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        service = Service(process, port, Path(os.devnull))
-        wait_until(service.is_live, "make run serves")
-        assert service.ask("/health")[0] == 200
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+def test_make_run_serves(tmp_path: Path) -> None:
+    variables = {"PORT": "{port}", "WEB_CONCURRENCY": "1"}
+    with launched(["make", "run"], tmp_path / "log", variables) as service:
+        wait_until(lambda: service.answers("/health"), "make run serves")
 
 
 @pytest.mark.skipif(not CI, reason="needs the steps of CI, which the container does not have")
