@@ -41,7 +41,7 @@ COMMANDS = sorted(
 TRAINERS = [c for c in COMMANDS if re.match("make train |nodestack (train|evaluate|export) ", c)]
 OTHERS = [c for c in COMMANDS if re.match("docker|make (?!train )", c)]
 # test_make_run_serves runs the first of these. The others take too long or change what is locked.
-NOT_IN_CI = {"run", "bench", "clean", "fuzz", "help", "lint", "lock", "stress", "test-all", "train"}
+NOT_IN_CI = {"run", "bench", "clean", "fuzz", "help", "lock", "train"}
 # A request, and the response that is shown below it.
 EXCHANGES = [
     (text, shown if language == "json" else None)
