@@ -71,6 +71,12 @@ def test_a_long_document_has_a_table_of_contents(document: Path) -> None:
         assert headings(TEXTS[document], "##") <= set(linked)
 
 
+def test_every_formula_has_a_test() -> None:
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", TEXTS[ROOT / "docs" / "backpropagation.md"]):
+        assert f"def {name}(" in tests
+
+
 def test_every_block_of_code_is_of_a_kind_that_is_checked() -> None:
     assert {language for language, _ in BLOCKS} <= {"json", "python", "sh", "text", "yaml"}
 
