@@ -38,7 +38,8 @@ COMMANDS = sorted(
         *(re.findall(r"`((?:docker|make|nodestack) [^`]+)`", text) for text in TEXTS.values())
     )
 )
-TRAINERS = [c for c in COMMANDS if re.match("make train |nodestack (train|evaluate|export) ", c)]
+AS_NODESTACK = {re.sub('^make train ARGS="?([^"]+)"?', r"nodestack train \1", c) for c in COMMANDS}
+TRAINERS = sorted(c for c in AS_NODESTACK if re.match("nodestack (train|evaluate|export) ", c))
 OTHERS = [c for c in COMMANDS if re.match("docker|make (?!train )", c)]
 # test_make_run_serves runs the first of these. The others take too long or change what is locked.
 NOT_IN_CI = {"run", "bench", "clean", "fuzz", "help", "lock", "train"}
@@ -141,10 +142,9 @@ def workshop(tmp_path: Path) -> Path:
 def test_a_command_of_the_trainer_runs(workshop: Path, command: str) -> None:
     if not re.search("--dataset|--help|export", command) and not os.environ.get("DATA_DIR"):
         pytest.skip("needs MNIST in DATA_DIR")
-    module = re.sub('make train ARGS="?([^"]*)"?', r"nodestack train \1", command)
     own = {"PYTHONPATH": str(ROOT), "CACHE_DIR": str(workshop / "cache")}
     done = subprocess.run(
-        [sys.executable, "-m", *module.split()],
+        [sys.executable, "-m", *command.split()],
         cwd=workshop,
         env={**os.environ, **own},
         capture_output=True,
