@@ -88,7 +88,7 @@ class TensorBoardLog:
         except ImportError as error:
             raise TrainerError(
                 f"expected the package tensorboardX for --tensorboard, got {error!r}: install the "
-                "extra 'tensorboard', in a checkout of this project with `make extras`"
+                "extra 'tensorboard': pip install '.[tensorboard]' in the folder of the project"
             ) from error
         first_epoch = len(history) + 1
         self._writer = SummaryWriter(

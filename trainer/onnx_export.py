@@ -38,7 +38,7 @@ def to_onnx(published: PublishedModel) -> bytes:
     except ImportError as error:
         raise TrainerError(
             f"expected the package onnx for the export, got {error!r}: install the extra "
-            "'onnx', in a checkout of this project with `make extras`"
+            "'onnx': pip install '.[onnx]' in the folder of the project"
         ) from error
     manifest = published.manifest
     model = helper.make_model(
