@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -73,21 +72,6 @@ def test_a_restored_run_ends_with_the_same_bytes(folder: RunFolder, epochs: int)
         np.testing.assert_array_equal(restored.best_weights[name], value)
 
 
-def test_a_state_is_restored_whole(folder: RunFolder) -> None:
-    state, restored = begin(), begin()
-    train(state, folder, 3)
-    assert folder.restore(restored)
-    assert weights(restored) == weights(state)
-    assert restored.history == state.history
-    assert restored.rng.bit_generator.state == state.rng.bit_generator.state
-    for layer, same in zip(state.model.layers, restored.model.layers, strict=True):
-        for array, again in zip(
-            state.optimizer.state(layer), restored.optimizer.state(same), strict=True
-        ):
-            np.testing.assert_array_equal(array, again)
-            assert array.any()
-
-
 def test_the_last_and_the_best_are_kept_in_an_open_format(folder: RunFolder) -> None:
     state = begin()
     train(state, folder, 4)
@@ -155,27 +139,12 @@ def garble(content: bytes) -> bytes:
     return b"\xff" + content[1:]
 
 
-def of_another_network(content: bytes) -> bytes:
-    return content.replace(b'"model.0.weight"', b'"model.9.weight"')
-
-
-def without_history(content: bytes) -> bytes:
-    return content.replace(b'"history"', b'"mystery"')
-
-
 @pytest.mark.parametrize("damage", [cut, garble, of_another_network, without_history])
 def test_a_damaged_checkpoint_is_refused_and_said_to_be_one(folder: RunFolder, damage: Any) -> None:
     train(begin(), folder, 2)
     path = folder.path / LAST_FILE
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(TrainerError, match=r"expected a checkpoint in .*--resume"):
-        folder.restore(begin())
-
-
-def test_a_lost_best_network_is_refused_too(folder: RunFolder) -> None:
-    train(begin(), folder, 2)
-    (folder.path / BEST_FILE).unlink()
-    with pytest.raises(TrainerError, match="expected a checkpoint"):
         folder.restore(begin())
 
 
@@ -229,12 +198,5 @@ def test_a_kill_between_two_removals_leaves_no_checkpoint_that_is_not_whole(
         with pytest.raises(KilledError):
             folder.clear()
     assert not folder.restore(begin())
-    folder.clear()
-    assert tree(folder.path) == {}
-
-
-def test_litter_of_a_killed_writer_is_cleared_with_the_rest(folder: RunFolder) -> None:
-    train(begin(), folder, 1)
-    shutil.copy(folder.path / LAST_FILE, folder.path / f".{LAST_FILE}")
     folder.clear()
     assert tree(folder.path) == {}

@@ -1,8 +1,6 @@
 """The command line, inside and as a process: one clear line and an exit code for every ending."""
 
-import gzip
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 
 from nncore.repository import ModelRepository
-from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
+from tests.support.data import idx_bytes, save_npz, toy_problem, tree
 from trainer import cli
 from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.cli import main
@@ -116,21 +114,6 @@ def test_augmentation_can_be_turned_on_and_off(
     assert augmentation == ((RECIPES[recipe].augmentation or DEFAULT_STRENGTH) if on else None)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("name", vars(DEFAULT_STRENGTH))
-def test_every_strength_of_the_augmentation_can_be_overridden_alone(
-    jobs: list[Job], recipe: str, name: str
-) -> None:
-    augmentation = asked_for(jobs, "--recipe", recipe, f"--{name}", "0.5").recipe.augmentation
-    assert augmentation is not None
-    before = RECIPES[recipe].augmentation or DEFAULT_STRENGTH
-    assert vars(augmentation) == {**vars(before), name: 0.5}
-
-
-def test_no_augmentation_has_the_last_word(jobs: list[Job]) -> None:
-    assert asked_for(jobs, "--no-augment", "--shift", "3").recipe.augmentation is None
-
-
 ENVIRONMENT = {
     "DATA_DIR": "data_dir",
     "MODEL_DIR": "model_dir",
@@ -193,27 +176,6 @@ def test_a_wrong_option_exits_with_2_and_runs_nothing(
     assert options[0] in last or options[-1] in last
 
 
-def test_help_names_every_option_and_every_environment_variable(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit) as error:
-        main(["--help"])
-    assert error.value.code == 0
-    told = capsys.readouterr().out
-    for word in (
-        *("--dataset", "--data-dir", "--cache-dir", "--classes", "--model-dir", "--model-name"),
-        *("--recipe", "--seed", *ENVIRONMENT, *RECIPES, "auto", "mnist", "synthetic", ".npz"),
-        *("130", "143"),
-    ):
-        assert word in told
-    for member in {**vars(RECIPES["default"]), **vars(DEFAULT_STRENGTH)}:
-        if member != "augmentation":
-            assert f"--{member.replace('_', '-')}" in told
-    for word in ("--resume", "--publish-best-on-stop", "--metrics", "--tensorboard", "evaluate"):
-        assert word in told
-    assert "None" not in told
-
-
 def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """Run options that must fail with one line, publish nothing and leave nothing."""
     before = tree(Path("models"))
@@ -249,73 +211,7 @@ def test_a_value_that_cannot_be_is_refused(
     assert message in failure(capsys, "--dataset", "toy.npz", *options)
 
 
-def write_idx(**changes: bytes) -> Path:
-    """Write a directory of good IDX files but for the changed ones."""
-    toy = toy_problem(30)
-    contents = {
-        "train_images": idx_bytes(toy.images),
-        "train_labels": idx_bytes(toy.labels.astype(np.uint8)),
-        **changes,
-    }
-    folder = Path("letters")
-    folder.mkdir()
-    for name, content in contents.items():
-        (folder / name.replace("_", "-")).write_bytes(content)
-    return folder
-
-
 IMAGES, LABELS = idx_bytes(toy_problem(30).images), idx_bytes(np.arange(30, dtype=np.uint8) % 3)
-
-BAD_IDX: dict[str, tuple[dict[str, bytes], str]] = {
-    "empty": ({"train_images": b""}, "train-images: expected an IDX magic number"),
-    "truncated": ({"train_images": IMAGES[:-1]}, "train-images: expected 360 bytes"),
-    "oversized": ({"train_labels": LABELS + b"x"}, "train-labels: expected 30 bytes"),
-    "wrong magic": ({"train_labels": b"\1" + LABELS[1:]}, "train-labels: expected an IDX magic"),
-    "damaged gzip": (
-        {"train_images": gzip.compress(IMAGES)[:-1]},
-        "train-images: expected a whole gzip file",
-    ),
-    "mismatched counts": (
-        {"train_labels": idx_bytes(np.zeros(29, np.uint8))},
-        "expected one label for each of 30 images",
-    ),
-    "negative labels": (
-        {"train_labels": idx_bytes(np.full(30, -1, np.int8))},
-        "expected labels that are integers from 0 on",
-    ),
-    "wide images": (
-        {"train_images": idx_bytes(np.full((30, 2, 2), 300, np.int16))},
-        "expected images as uint8",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_IDX)
-def test_bad_idx_files_are_named_in_one_line(capsys: pytest.CaptureFixture[str], kind: str) -> None:
-    changes, message = BAD_IDX[kind]
-    assert message in failure(capsys, "--dataset", str(write_idx(**changes)))
-
-
-@pytest.mark.parametrize("dataset", ["auto", "mnist"])
-def test_files_that_are_not_mnists_are_told_by_their_digest(
-    capsys: pytest.CaptureFixture[str], dataset: str
-) -> None:
-    for name, content in small_mnist().contents.items():
-        Path(name).write_bytes(content)
-    line = failure(capsys, "--dataset", dataset, "--data-dir", ".")
-    assert "train-images-idx3-ubyte: expected MNIST's SHA-256 ba891046" in line
-
-
-def test_string_labels_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    path = save_npz(Path("toy.npz"), labels=toy_problem().labels.astype(str))
-    assert "toy.npz" in failure(capsys, "--dataset", str(path))
-
-
-@pytest.mark.parametrize("dataset", ["nonsense", "nowhere/x.npz"])
-def test_a_data_set_that_is_not_there_is_refused(
-    capsys: pytest.CaptureFixture[str], dataset: str
-) -> None:
-    assert dataset in failure(capsys, "--dataset", dataset)
 
 
 @pytest.mark.parametrize("model_dir", ["a-file", "a-file/models"])
@@ -449,32 +345,6 @@ def test_a_signal_in_the_middle_of_training_ends_it_and_leaves_nothing(
     assert tree(Path("models")) == {}
 
 
-def test_training_that_diverges_ends_with_one_line() -> None:
-    save_npz(Path("toy.npz"))
-    process = start("--learning-rate", "1e30")
-    _, err = finish(process)
-    assert process.returncode == 1
-    assert err.startswith("error: expected a loss that falls, got ")
-    assert err.count("\n") == 1
-    assert tree(Path("models")) == {}
-
-
-def test_weights_that_cannot_be_written_whole_end_the_run_and_leave_nothing() -> None:
-    save_npz(Path("toy.npz"))
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
-    process = start("--hidden-sizes", "100", "--epochs", "1", before_start=limit)
-    out, err = finish(process)
-    assert process.returncode == 1
-    assert err.startswith("error: ")
-    assert "File too large" in err
-    assert err.count("\n") == 1
-    assert "published" not in out
-    assert tree(Path("models")) == {}
-
-
 def published() -> Path:
     """Publish a small network by the command line."""
     test = toy_problem(45, seed=9)
@@ -517,28 +387,6 @@ def test_a_version_that_is_not_there_is_said_to_be_missing(
 ) -> None:
     assert "expected the folder of a version" in failure(capsys, *arguments)
     assert tree(Path()) == {}
-
-
-@pytest.mark.parametrize(
-    "arguments", [["evaluate"], ["export"], ["export", "models/mnist/1"]], ids=" ".join
-)
-def test_the_other_commands_know_their_options(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as error:
-        main(arguments)
-    assert error.value.code == 2
-    assert f"python -m trainer {arguments[0]}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["evaluate", "export"])
-def test_the_other_commands_have_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as error:
-        main([command, "--help"])
-    assert error.value.code == 0
-    told = capsys.readouterr().out
-    assert "models/mnist/1" in told
-    assert "None" not in told
 
 
 FULL_DISK = """

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,12 +96,6 @@ def test_a_line_can_be_read_as_soon_as_it_is_written(tmp_path: Path) -> None:
     assert read_json_lines(path) == records(3)
 
 
-def test_a_line_holds_every_field_by_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "epochs.jsonl"
-    write(JsonLinesLog(path, []), records(1))
-    assert json.loads(path.read_text()) == asdict(record(1))
-
-
 def test_a_resumed_run_leaves_the_lines_of_one_never_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "epochs.jsonl"
     write(JsonLinesLog(path, []), records(4))
@@ -137,17 +131,6 @@ def test_a_path_that_cannot_be_written_is_an_os_error(
     file.touch()
     with pytest.raises(OSError, match="file"):
         log(file / "folder" / "log", [])
-
-
-def test_a_folder_is_no_file_for_json_lines(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError):
-        JsonLinesLog(tmp_path, [])
-
-
-def test_tensorboard_gets_every_curve_a_point_an_epoch(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "folders"
-    write(TensorBoardLog(folder, []), records(3))
-    assert read_points(folder) == expected_points(records(3))
 
 
 def test_tensorboard_gets_points_while_the_run_goes_on(tmp_path: Path) -> None:

@@ -36,11 +36,6 @@ def weights(state: TrainingState) -> dict[str, bytes]:
     return {name: value.tobytes() for name, value in state.model.state_dict().items()}
 
 
-def course(state: TrainingState) -> list[EpochRecord]:
-    """The history without what differs from run to run."""
-    return [replace(record, images_per_second=0, seconds=0) for record in state.history]
-
-
 @pytest.mark.parametrize("momentum", [0, 0.9])
 @pytest.mark.parametrize("hidden_sizes", [(), (8,), (8, 6, 5)])
 def test_a_separable_problem_is_learnt(momentum: float, hidden_sizes: tuple[int, ...]) -> None:
@@ -49,23 +44,6 @@ def test_a_separable_problem_is_learnt(momentum: float, hidden_sizes: tuple[int,
     assert fitted.history[-1].validation_accuracy == 1
     assert fitted.history[-1].validation_loss < fitted.history[0].validation_loss / 2
     assert fitted.history[-1].training_loss < fitted.history[0].training_loss / 2
-
-
-@pytest.mark.parametrize("augmentation", [None, DEFAULT_STRENGTH])
-def test_a_seed_gives_the_same_weights_to_the_byte(augmentation: Strength | None) -> None:
-    recipe = replace(RECIPE, augmentation=augmentation)
-    first, same = run(recipe, seed=4), run(recipe, seed=4)
-    assert weights(first) == weights(same)
-    assert course(first) == course(same)
-
-
-def test_another_seed_gives_other_weights() -> None:
-    first, other = weights(run(seed=4)), weights(run(seed=5))
-    assert all(first[name] != other[name] for name in first)
-
-
-def test_weights_are_of_single_precision() -> None:
-    assert {value.dtype for value in run().model.state_dict().values()} == {np.dtype("f4")}
 
 
 def test_augmentation_changes_what_is_learnt_from_and_not_what_is_measured_on() -> None:
@@ -83,12 +61,6 @@ def test_images_that_cannot_be_deformed_are_learnt_as_they_are(shape: tuple[int,
     fit(plain, RECIPE, train, valid)
     fit(asked_for_more, replace(RECIPE, augmentation=DEFAULT_STRENGTH), train, valid)
     assert weights(plain) == weights(asked_for_more)
-
-
-def test_numpys_global_generator_is_left_alone() -> None:
-    before = repr(np.random.get_state())  # noqa: NPY002
-    run()
-    assert repr(np.random.get_state()) == before  # noqa: NPY002
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -164,34 +136,6 @@ def test_weights_lost_in_the_very_last_step_count_as_divergence_too() -> None:
         run(recipe)
 
 
-def test_a_state_goes_on_where_it_is_and_ends_as_if_it_had_never_stopped() -> None:
-    class StopError(Exception):
-        pass
-
-    def stop(record: EpochRecord) -> None:
-        if record.epoch == 4:
-            raise StopError
-
-    recipe = replace(RECIPE, augmentation=DEFAULT_STRENGTH)
-    whole, parted = run(recipe), begin(recipe)
-    with pytest.raises(StopError):
-        fit(parted, recipe, TRAIN, VALID, [stop])
-    assert [record.epoch for record in parted.history] == [1, 2, 3, 4]
-    seconds = parted.history[-1].seconds
-    fit(parted, recipe, TRAIN, VALID)
-    assert weights(parted) == weights(whole)
-    assert course(parted) == course(whole)
-    assert parted.history[4].seconds > seconds
-
-
-def test_every_epoch_is_told_to_whom_it_concerns() -> None:
-    told: list[EpochRecord] = []
-    state = begin()
-    fit(state, RECIPE, TRAIN, VALID, [told.append])
-    assert told == state.history
-    assert len(told) == RECIPE.epochs
-
-
 def test_the_best_epoch_is_the_first_of_lowest_validation_loss() -> None:
     state = begin()
     assert state.best_epoch == 0
@@ -218,20 +162,6 @@ def test_patience_ends_the_training_with_the_best_network(
     assert len(state.history) == 4
     assert weights(state)["0.weight"] == seen[0]
     assert capsys.readouterr().out.endswith("no better epoch than 1 in 3: stopping there\n")
-
-
-def test_patience_does_not_end_what_improves() -> None:
-    state = run(replace(RECIPE, patience=2))
-    assert len(state.history) == RECIPE.epochs
-
-
-def test_images_are_kept_as_the_bytes_they_are() -> None:
-    data = TRAIN.as_dataset()
-    assert data.inputs is TRAIN.images
-    (images, labels), *_ = data.batch_iterator(7, shuffle=False)
-    assert images.dtype == np.float32
-    np.testing.assert_allclose(images * 255, TRAIN.images[:7], rtol=1e-6)
-    np.testing.assert_array_equal(labels, TRAIN.labels[:7])
 
 
 @pytest.mark.parametrize("augmentation", [None, DEFAULT_STRENGTH])

@@ -89,19 +89,6 @@ def test_what_is_written_is_read(
     assert found.sha256 == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("level", [0, 1, 9])
-def test_the_digest_is_of_the_decompressed_bytes(tmp_path: Path, level: int) -> None:
-    raw = read_idx(write(tmp_path, WHOLE)).sha256
-    assert raw == hashlib.sha256(WHOLE).hexdigest()
-    assert read_idx(write(tmp_path, gzip.compress(WHOLE, level))).sha256 == raw
-
-
-def test_gzip_is_told_by_its_content_and_not_by_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "some-idx3-ubyte.gz"
-    path.write_bytes(WHOLE)
-    np.testing.assert_array_equal(read_idx(path).array, GOLDEN["unsigned bytes"][1])
-
-
 MALFORMED = {
     "empty": (b"", r"IDX magic number .*got b''"),
     "magic cut short": (WHOLE[:3], "IDX magic number"),
@@ -143,11 +130,6 @@ def test_a_malformed_file_is_refused_in_one_line_that_names_it(
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("length", range(len(WHOLE)))
-def test_no_beginning_of_a_file_passes_for_the_whole(tmp_path: Path, length: int) -> None:
-    refusal(write(tmp_path, WHOLE[:length]))
-
-
 def test_no_beginning_of_a_gzip_file_passes_for_the_whole(tmp_path: Path) -> None:
     compressed = gzip.compress(WHOLE, mtime=0)
     for length in range(len(compressed)):
@@ -171,23 +153,6 @@ def test_a_flipped_bit_in_a_gzip_file_is_found_or_changes_nothing(tmp_path: Path
     assert refused > 4 * len(compressed)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(lambda whole: whole + b"garbage", id="garbage after it"),
-        pytest.param(lambda whole: whole + whole[:9], id="half a second member"),
-        pytest.param(lambda whole: whole[:-8] + bytes(4) + whole[-4:], id="checksum"),
-        pytest.param(lambda whole: whole[:-4] + bytes(4), id="length"),
-        pytest.param(lambda whole: whole[:10] + b"\xff" * 9 + whole[19:], id="blocks"),
-        pytest.param(lambda whole: whole[:2] + b"\7" + whole[3:], id="unknown method"),
-    ],
-)
-def test_a_damaged_gzip_file_is_refused_as_such(tmp_path: Path, damage: object) -> None:
-    assert callable(damage)
-    path = write(tmp_path, damage(gzip.compress(WHOLE)))
-    assert "expected a whole gzip file, got a damaged one" in refusal(path)
-
-
 @given(st.binary(max_size=64), st.booleans())
 def test_any_bytes_are_an_array_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, gzipped: bool
@@ -197,8 +162,3 @@ def test_any_bytes_are_an_array_or_refused(
         assert idx_bytes(read_idx(path).array) == content
     except DataError as error:
         assert str(error).startswith(f"{path}: ")  # noqa: PT017 - either will do
-
-
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        read_idx(tmp_path / "nowhere")

@@ -51,16 +51,6 @@ def test_a_directory_with_all_four_files(tmp_path: Path, gzipped: bool) -> None:
     }
 
 
-def test_gzipped_and_plain_files_may_mix(tmp_path: Path) -> None:
-    write(write(tmp_path, TRAIN, gzipped=True), TEST)
-    data = load_idx_directory(tmp_path, "toy")
-    assert (len(data.train), data.test and len(data.test)) == (30, 9)
-
-
-def test_test_images_may_be_missing(tmp_path: Path) -> None:
-    assert load_idx_directory(write(tmp_path, TRAIN), "toy").test is None
-
-
 @pytest.mark.parametrize(
     "names",
     [
@@ -77,37 +67,11 @@ def test_test_images_go_by_several_names(tmp_path: Path, names: tuple[str, str])
     assert set(names) < set(data.digests)
 
 
-def test_train_files_may_have_a_prefix_and_lie_beside_other_files(tmp_path: Path) -> None:
-    write(tmp_path, {f"letters-{name}": array for name, array in TRAIN.items()})
-    (tmp_path / "README").write_text("letters")
-    assert len(load_idx_directory(tmp_path, "toy").train) == 30
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [(30, 12), (30, 1, 1), (30, 3, 4), (30, 2, 2, 3)],
-    ids=lambda shape: "x".join(map(str, shape)),
-)
-def test_images_may_have_any_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    images = np.resize(IMAGES, shape)
-    write(tmp_path, {**TRAIN, "train-images-idx3-ubyte": images})
-    assert load_idx_directory(tmp_path, "toy").train.images.shape == shape
-
-
-def test_float_images_from_0_to_1_are_quantized(tmp_path: Path) -> None:
-    write(tmp_path, {**TRAIN, "train-images-idx3-ubyte": (IMAGES / 255).astype(np.float32)})
-    np.testing.assert_array_equal(load_idx_directory(tmp_path, "toy").train.images, IMAGES)
-
-
 def test_a_directory_with_none_of_the_files_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path) == (
         f"{tmp_path}: expected *train-images* and *train-labels* in IDX form, gzipped or not, "
         "got neither"
     )
-
-
-def test_test_images_alone_are_refused(tmp_path: Path) -> None:
-    assert "got neither" in refusal(write(tmp_path, TEST))
 
 
 @pytest.mark.parametrize("missing", [*TRAIN, *TEST])
@@ -124,24 +88,6 @@ def test_images_without_labels_and_labels_without_images_are_refused(
 def test_a_file_that_is_there_twice_is_ambiguous(tmp_path: Path, name: str) -> None:
     write(write(tmp_path, TRAIN | TEST), {name: IMAGES}, gzipped=True)
     assert f"got {name}, {name}.gz" in refusal(tmp_path)
-
-
-def test_mismatched_counts_are_refused(tmp_path: Path) -> None:
-    write(tmp_path, {**TRAIN, "train-labels-idx1-ubyte": LABELS[:-1]})
-    message = refusal(tmp_path)
-    assert "expected one label for each of 30 images, got labels of shape (29,)" in message
-    assert "train-images-idx3-ubyte" in message
-
-
-def test_images_and_labels_exchanged_are_refused(tmp_path: Path) -> None:
-    write(tmp_path, dict(zip(TRAIN, reversed(TRAIN.values()), strict=True)))
-    assert "expected images (count, height, width), got (30,)" in refusal(tmp_path)
-
-
-def test_test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
-    write(tmp_path, {**TRAIN, **TEST, "t10k-images-idx3-ubyte": IMAGES[:9, :2]})
-    with pytest.raises(DataError, match=r"expected test images of shape \(4, 3\)"):
-        load_idx_directory(tmp_path, "toy")
 
 
 @pytest.mark.parametrize("name", [*TRAIN, *TEST])

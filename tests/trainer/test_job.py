@@ -13,12 +13,12 @@ import pytest
 
 from nncore import evaluate
 from nncore.repository import ModelRepository, RepositoryError
-from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
+from tests.support.data import save_npz, small_mnist, toy_problem, tree
 from trainer import job as module
 from trainer import sources
 from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.checkpoint import RunFolder
-from trainer.errors import DataError, TrainerError
+from trainer.errors import TrainerError
 from trainer.fit import fit
 from trainer.history import EpochRecord
 from trainer.job import PROBES, Job, run
@@ -82,27 +82,6 @@ def test_a_version_is_published_under_the_data_sets_name_with_its_report(tmp_pat
 
 @pytest.mark.usefixtures("no_pictures")
 class TestWithoutPictures:
-    def test_the_last_lines_say_how_well_it_does_and_where_it_lies(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        run(a_job(tmp_path))
-        first, *epochs, tested, published = capsys.readouterr().out.splitlines()
-        assert first == (
-            "letters: 110 images to train on, 10 to validate, 45 to test; recipe default"
-        )
-        assert len(epochs) == 2
-        assert tested.startswith("test ")
-        assert "of 45), loss " in tested
-        assert published == f"published {tmp_path / 'models' / 'letters' / '1'}"
-
-    def test_the_next_run_publishes_the_next_version(self, tmp_path: Path) -> None:
-        job = a_job(tmp_path)
-        assert [run(job).manifest.version for _ in range(2)] == [1, 2]
-
-    def test_a_model_may_have_a_name_of_its_own(self, tmp_path: Path) -> None:
-        run(replace(a_job(tmp_path), model_name="my-model.v2"))
-        assert [path.name for path in (tmp_path / "models").iterdir()] == ["my-model.v2"]
-
     @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "a b"])
     def test_a_name_that_cannot_be_a_models_is_refused_before_training(
         self, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
@@ -150,13 +129,6 @@ class TestWithoutPictures:
         assert metrics["validation"]["images"] == 10
         assert 0 <= metrics["validation"]["accuracy"] <= 1
 
-    def test_a_set_without_test_images_has_some_held_back(self, tmp_path: Path) -> None:
-        published = run(a_job(tmp_path, save_npz(tmp_path / "letters.npz")))
-        provenance = published.manifest.provenance
-        assert provenance["metrics"]["test"]["images"] == 12
-        assert provenance["metrics"]["validation"]["images"] == 9
-        assert provenance["training"]["images"] == 99
-
     def test_no_image_both_trains_and_tests(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -188,11 +160,6 @@ class TestWithoutPictures:
         assert manifest.labels == ["0", "1", "2", "3", "4"]
         assert manifest.layers == [12, 8, 5]
 
-    def test_labels_outside_the_classes_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match=r"expected labels in 0\.\.1, got 2"):
-            run(replace(a_job(tmp_path), num_classes=2))
-        assert tree(tmp_path / "models") == {}
-
     @pytest.mark.parametrize("count", [1, 2, 3])
     def test_a_set_too_small_to_hold_images_back_is_refused(
         self, tmp_path: Path, count: int
@@ -203,29 +170,11 @@ class TestWithoutPictures:
             run(replace(a_job(tmp_path, path), num_classes=3))
         assert tree(tmp_path / "models") == {}
 
-    def test_the_smallest_set_trains(self, tmp_path: Path) -> None:
-        toy = toy_problem(4)
-        path = save_npz(tmp_path / "x.npz", images=toy.images, labels=toy.labels)
-        assert run(a_job(tmp_path, path)).manifest.provenance["training"]["images"] == 2
-
     @pytest.mark.parametrize("shape", [(7,), (3, 3, 3)], ids=str)
     def test_images_of_any_shape_train(self, tmp_path: Path, shape: tuple[int, ...]) -> None:
         toy = toy_problem(shape=shape)
         path = save_npz(tmp_path / "x.npz", images=toy.images)
         assert run(a_job(tmp_path, path)).manifest.input_shape == list(shape)
-
-    def test_a_directory_of_idx_files_trains(self, tmp_path: Path) -> None:
-        toy = toy_problem()
-        folder = tmp_path / "glyphs"
-        folder.mkdir()
-        (folder / "train-images-idx3-ubyte").write_bytes(idx_bytes(toy.images))
-        (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(toy.labels.astype(np.uint8)))
-        manifest = run(a_job(tmp_path, folder)).manifest
-        assert manifest.name == "glyphs"
-        assert set(manifest.provenance["dataset"]["digests"]) == {
-            "train-images-idx3-ubyte",
-            "train-labels-idx1-ubyte",
-        }
 
     def test_a_seed_publishes_the_same_weights_to_the_byte(self, tmp_path: Path) -> None:
         job = a_job(tmp_path)
@@ -295,17 +244,6 @@ class TestStopping:
         assert resumed.provenance["metrics"] == whole.provenance["metrics"]
         assert resumed.provenance["training"]["epochs"] == 6
 
-    def test_without_resume_a_run_begins_anew(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        job = self.long_job(tmp_path)
-        self.run_until(job, monkeypatch, 2)
-        capsys.readouterr()
-        run(job)
-        out = capsys.readouterr().out
-        assert "resuming" not in out
-        assert "epoch 1/6" in out
-
     def test_with_nothing_to_resume_it_says_so_and_begins(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -315,11 +253,6 @@ class TestStopping:
         out = capsys.readouterr().out
         assert out.count("no checkpoint of a run with these settings") == 2
         assert "epoch 1/6" in out
-
-    def test_a_published_run_leaves_no_checkpoint(self, tmp_path: Path) -> None:
-        job = self.long_job(tmp_path)
-        run(job)
-        assert tree(job.checkpoint_dir) == {}
 
     def test_a_checkpoint_that_cannot_be_written_is_told_and_training_goes_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -345,17 +278,6 @@ class TestStopping:
         assert stopped.provenance["training"]["epochs"] == 3
         whole = run(replace(job, resume=True)).manifest
         assert (whole.version, whole.provenance["training"]["epochs"]) == (2, 6)
-
-    def test_stopped_before_the_first_epoch_there_is_nothing_to_publish(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def stop(*_: object) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(module, "fit", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(replace(a_job(tmp_path), publish_best_on_stop=True))
-        assert tree(tmp_path / "models") == {}
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -410,10 +332,6 @@ class TestSyntheticDigits:
         assert [path.name for path in (tmp_path / "models").iterdir()] == ["synthetic"]
         assert manifest.provenance["dataset"]["name"] == "synthetic"
 
-    def test_they_may_have_another_name(self, tmp_path: Path, dataset: str) -> None:
-        job = replace(a_job(tmp_path, dataset), model_name="drawn")
-        assert run(job).manifest.name == "drawn"
-
     def test_they_never_claim_mnists_name(
         self, tmp_path: Path, dataset: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -457,33 +375,6 @@ def test_training_that_diverges_leaves_the_repository_as_it_was(
     assert tree(tmp_path / "models") == before
 
 
-@pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize("at", range(1, 8))
-def test_a_disk_that_fills_up_leaves_the_repository_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    job = a_job(tmp_path)
-    run(job)
-    before = tree(tmp_path / "models")
-    sync, calls = os.fsync, 0
-
-    def fail(descriptor: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        sync(descriptor)
-
-    monkeypatch.setattr(RunFolder, "save", lambda *_: None)
-    monkeypatch.setattr(os, "fsync", fail)
-    for name in ("letters", "new"):
-        calls = 0
-        with pytest.raises(TrainerError, match=r"No space left.*(--model-dir|--resume)"):
-            run(replace(job, model_name=name))
-        assert calls == at
-    assert tree(tmp_path / "models") == before
-
-
 def test_a_place_that_cannot_be_written_is_found_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -501,17 +392,3 @@ def test_a_folder_for_checkpoints_that_cannot_be_is_found_before_training(
         run(a_job(tmp_path))
     assert "epoch" not in capsys.readouterr().out
     assert tree(tmp_path / "models") == {}
-
-
-@pytest.mark.parametrize("reason", [errno.EACCES, errno.EROFS])
-def test_a_repository_that_may_not_be_written_is_said_to_be_one_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
-) -> None:
-    def refuse(_repository: ModelRepository, _name: str) -> None:
-        raise OSError(reason, os.strerror(reason), "models/letters")
-
-    monkeypatch.setattr(ModelRepository, "check_writable", refuse)
-    with pytest.raises(
-        TrainerError, match=r"may write, got .*'models/letters': change its owner.*--model-dir"
-    ):
-        run(a_job(tmp_path))

@@ -63,8 +63,3 @@ def test_reliability_by_hand() -> None:
     assert len(counts) == BINS
     # 2 answers at 0 and 3 at 2.92/3 - 2/3 = 0.92/3, averaged over 5
     assert expected_calibration_error(confidences, hits) == pytest.approx(0.92 / 5)
-
-
-def test_answers_as_sure_as_they_are_right_have_no_error() -> None:
-    confidences = np.full(100, 0.75)
-    assert expected_calibration_error(confidences, np.arange(100) % 4 > 0) == pytest.approx(0)

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from nncore.types import Array
 from tests.support.data import SmallMnist, idx_bytes, small_mnist, tree
 from tests.support.mirror import Mirror, Reply
-from trainer.errors import DataError, DownloadError
+from trainer.errors import DataError
 from trainer.labelled_images import ImageData
 from trainer.mnist import FILES, MIRRORS, load_mnist
 
@@ -68,14 +67,6 @@ def test_mnist_is_downloaded_into_the_cache(good: Mirror, cache: Path) -> None:
     assert tree(cache / "mnist") == SMALL.contents
 
 
-@pytest.mark.parametrize("level", [0, 1])
-def test_a_mirror_may_have_compressed_the_files_anew(
-    mirror: StartMirror, cache: Path, level: int
-) -> None:
-    other = {name: Reply(content) for name, content in SMALL.gzipped(level).items()}
-    check(load(cache, mirror(other).url))
-
-
 def test_each_file_comes_from_the_first_mirror_that_has_it(
     mirror: StartMirror, good: Mirror, dead_mirror: str, cache: Path
 ) -> None:
@@ -119,27 +110,6 @@ def test_a_damaged_file_in_the_cache_is_fetched_anew(
     assert line.endswith("; fetching it anew")
 
 
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_file_in_the_cache_is_not_used_even_when_the_mirrors_are_down(
-    dead_mirror: str, cache: Path, kind: str
-) -> None:
-    write(cache / "mnist", SMALL.contents)
-    (cache / "mnist" / NAMES[2]).write_bytes(DAMAGE[kind](SMALL.contents[NAMES[2]]))
-    with pytest.raises(DownloadError, match=NAMES[2]):
-        load(cache, dead_mirror)
-    whole = {name: content for name, content in SMALL.contents.items() if name != NAMES[2]}
-    assert tree(cache / "mnist") == whole
-
-
-def test_mirrors_that_serve_something_else_put_nothing_in_the_cache(
-    mirror: StartMirror, cache: Path
-) -> None:
-    other = {f"{name}.gz": Reply(gzip.compress(b"x" * 99)) for name in NAMES}
-    with pytest.raises(DownloadError, match=NAMES[0]):
-        load(cache, mirror(other).url, mirror({}).url)
-    assert tree(cache / "mnist") == {}
-
-
 @pytest.mark.parametrize("gzipped", [False, True])
 def test_a_directory_of_ones_own_is_used_with_no_request_and_no_cache(
     good: Mirror, cache: Path, tmp_path: Path, gzipped: bool
@@ -162,21 +132,6 @@ def test_a_directory_that_lacks_one_of_the_files_is_an_error(
         load(cache, good.url, data_dir=data_dir)
     assert str(error.value) == f"{data_dir}: expected {missing} or {missing}.gz, got neither"
     assert good.requests == []
-
-
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_file_in_ones_own_directory_is_an_error_and_stays(
-    good: Mirror, cache: Path, tmp_path: Path, kind: str
-) -> None:
-    data_dir = write(tmp_path / "data", SMALL.contents)
-    (data_dir / NAMES[0]).write_bytes(DAMAGE[kind](SMALL.contents[NAMES[0]]))
-    before = tree(data_dir)
-    with pytest.raises(DataError) as error:
-        load(cache, good.url, data_dir=data_dir)
-    assert str(error.value).startswith(f"{data_dir / NAMES[0]}: expected ")
-    assert "\n" not in str(error.value)
-    assert good.requests == []
-    assert tree(data_dir) == before
 
 
 def test_a_whole_idx_file_that_is_not_mnists_is_told_by_its_digest(
@@ -206,21 +161,6 @@ def test_a_directory_with_none_of_the_files_is_passed_over(
     data_dir = write(tmp_path / "data", {"README": b"nothing here"})
     check(load(cache, good.url, data_dir=data_dir))
     assert f"{data_dir} holds none of MNIST's files" in capsys.readouterr().out
-
-
-def test_directories_where_files_should_be_do_not_count_as_files(
-    good: Mirror, cache: Path, tmp_path: Path
-) -> None:
-    data_dir = tmp_path / "data"
-    for name in NAMES:
-        (data_dir / name).mkdir(parents=True)
-    check(load(cache, good.url, data_dir=data_dir))
-
-
-def test_the_plain_file_is_taken_where_both_lie(cache: Path, tmp_path: Path) -> None:
-    data_dir = write(tmp_path / "data", SMALL.contents)
-    os.truncate(write(data_dir, SMALL.gzipped()) / f"{NAMES[0]}.gz", 9)
-    check(load(cache, data_dir=data_dir))
 
 
 def test_the_real_database_is_described_as_its_authors_describe_it() -> None:
