@@ -2,13 +2,15 @@ FROM python:3.13-slim AS base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 WORKDIR /app
+LABEL org.opencontainers.image.licenses="MIT" \
+    org.opencontainers.image.version="0.1.0"
 
-# Each role's packages are installed in a stage of its own; only /opt/venv, without pip, goes on.
+# A stage per role installs its packages; the images copy only /opt/venv, which has no pip.
 FROM base AS service-packages
 COPY requirements/service.txt .
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r service.txt \
-    # A fifth of it is the packages' own tests.
+    # The packages' own tests are a fifth of the size.
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
 FROM base AS trainer-packages
@@ -21,7 +23,7 @@ COPY requirements/dev.txt .
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r dev.txt
 
-# What each of these consists of, in CycloneDX; the tool that lists it stays here.
+# A software bill of materials for each image; the tool that writes it stays in this stage.
 FROM base AS bills
 COPY requirements/sbom.txt .
 RUN python -m venv --without-pip /opt/venv \
@@ -35,7 +37,9 @@ RUN cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
     --output-file trainer.cdx.json /opt/trainer/bin/python
 
 FROM base AS trainer
-# World-writable, as /tmp is, so that a run under any user's id can keep files here.
+LABEL org.opencontainers.image.title="Nodestack trainer" \
+    org.opencontainers.image.description="Trains a numpy neural network and publishes model versions"
+# World-writable like /tmp: a container may run under any user id.
 RUN install --directory --mode=1777 /cache /cache/checkpoints
 COPY --from=trainer-packages /opt/venv /opt/venv
 COPY --from=bills /app/trainer.cdx.json sbom.cdx.json
@@ -47,6 +51,8 @@ USER 1000:1000
 ENTRYPOINT ["python", "-m", "trainer"]
 
 FROM base AS tests
+LABEL org.opencontainers.image.title="Nodestack tests" \
+    org.opencontainers.image.description="Runs the tests of Nodestack"
 COPY --from=dev-packages /opt/venv /opt/venv
 COPY . .
 ENV PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp/matplotlib
@@ -54,6 +60,8 @@ USER 1000:1000
 ENTRYPOINT ["pytest", "-p", "no:cacheprovider"]
 
 FROM base AS service
+LABEL org.opencontainers.image.title="Nodestack service" \
+    org.opencontainers.image.description="Serves model versions over HTTP"
 COPY --from=service-packages /opt/venv /opt/venv
 COPY --from=bills /app/service.cdx.json sbom.cdx.json
 COPY nncore nncore

@@ -1,8 +1,7 @@
 """`python -m benchmarks.foundation`: which gunicorn worker reads HTTP, by speed and robustness.
 
 An empty Flask route behind a minimal bridge runs in each worker class; the table is for
-docs/server.md. Needs wrk, and the packages of benchmarks/servers/foundation.txt in
-`.venv-bench-foundation` (`make .venv-bench-foundation/installed`).
+docs/server.md. Needs wrk, and `.venv-bench` (`make .venv-bench/installed`).
 """
 
 import http.client
@@ -18,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
-_GUNICORN = _ROOT / ".venv-bench-foundation" / "bin" / "gunicorn"
+_GUNICORN = _ROOT / ".venv-bench" / "bin" / "gunicorn"
 _WORKERS = {
     "gunicorn asgi": ["--worker-class", "asgi", "--http-parser", "python"],
     "gunicorn asgi, gunicorn_h1c": ["--worker-class", "asgi", "--http-parser", "fast"],

@@ -176,7 +176,7 @@ class _Peers:
 
     @classmethod
     def start(cls, images: Array, labels: Array) -> "_Peers | None":
-        python = Path(os.environ.get("PEERS", ".venv-peers")) / "bin" / "python"
+        python = Path(os.environ.get("PEERS", ".venv-bench")) / "bin" / "python"
         return cls(python, images, labels) if python.exists() else None
 
     def contestant(self, peer: str) -> Contestant:

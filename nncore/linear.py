@@ -16,7 +16,8 @@ _MIN_SKIP_SIZE = 100_000
 def kaiming_init(output_size: int, input_size: int, *, rng: RandomSource | None = None) -> Array:
     """Draw weights from N(0, 2 / input_size), which preserves variance through ReLU layers.
 
-    The shape is `(output_size, input_size)`, the default `rng` numpy's global generator. Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10.
+    The shape is `(output_size, input_size)`, the default `rng` numpy's global generator.
+    Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10.
     """
     source: RandomSource = np.random if rng is None else rng
     weights: Array = source.standard_normal((output_size, input_size))

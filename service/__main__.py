@@ -1,8 +1,9 @@
 """`python -m service` serves the model repository: it starts gunicorn with our configuration."""
 
+import argparse
 import os
-import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 # Of the GNU C library. Small leftovers stay with the process (getting the memory of 256 images
@@ -15,12 +16,20 @@ _MALLOC = {
 }
 
 
-def main() -> None:
-    """Replace this process by gunicorn; options of gunicorn may follow."""
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m service") -> None:
+    """Replace this process by gunicorn, which gets the arguments as its options."""
+    parser = argparse.ArgumentParser(
+        usage=f"{prog} [-h] [OPTION OF GUNICORN ...]",
+        description="Serve the model repository over HTTP.",
+        epilog="The settings are environment variables such as MODEL_DIR (default: models), "
+        "HOST (127.0.0.1) and PORT (8000); docs/settings.md lists them.",
+        allow_abbrev=False,
+    )
+    _, options = parser.parse_known_args(arguments)
     # Its script, not `python -m gunicorn`, which SIGUSR2 could not start again.
     gunicorn = Path(sysconfig.get_path("scripts"), "gunicorn")
     configuration = Path(__file__).with_name("gunicorn_conf.py")
-    command = [str(gunicorn), "--config", str(configuration), *sys.argv[1:]]
+    command = [str(gunicorn), "--config", str(configuration), *options]
     os.execve(gunicorn, command, {**_MALLOC, **os.environ})  # noqa: S606  # nosec B606
 
 

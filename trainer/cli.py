@@ -28,18 +28,19 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m trainer") -> int:
+def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: Its options; those of the process when None.
-        prog: The name of the program in the usage message.
+        arguments: Those of this process when None.
+        command: The command of `nodestack` that the arguments belong to: train, evaluate or
+            export. When None they are those of `python -m trainer`, which accepts all three.
 
     Returns:
         The exit code: 0 for success, 1 for a failure, 130 after Ctrl-C, 143 after SIGTERM. Invalid
         options exit with 2.
     """
-    options = _parser(prog, os.environ).parse_args(arguments)
+    options = _parser(os.environ, command).parse_args(arguments)
     raise_on_sigterm()
     try:
         options.command(options)
@@ -120,45 +121,55 @@ def _export(options: argparse.Namespace) -> None:
     log(f"wrote {options.onnx}, {len(content):,} bytes")
 
 
-def _parser(prog: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Train a network on a data set and publish it as the next version of a model.",
-        epilog="Exit codes: 0 success, 1 failure, 2 invalid option, 130 Ctrl-C, 143 SIGTERM.",
-        allow_abbrev=False,
+def _parser(environ: Mapping[str, str], command: str | None) -> argparse.ArgumentParser:
+    prog = f"nodestack {command}" if command else "python -m trainer"
+    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False)
+    _COMMANDS[command or "train"](parser, environ)
+    if command is None:
+        commands = parser.add_subparsers(
+            title="other commands", description="Each has its own --help.", metavar=""
+        )
+        for name, text in _OTHER_COMMANDS.items():
+            other = commands.add_parser(name, help=text, allow_abbrev=False)
+            _COMMANDS[name](other, environ)
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    parser.description = (
+        "Train a network on a data set and publish it as the next version of a model."
     )
+    parser.epilog = "Exit codes: 0 success, 1 failure, 2 invalid option, 130 Ctrl-C, 143 SIGTERM."
     parser.set_defaults(command=_train, stop_hint="; continue after the last epoch with --resume")
     _add_data_options(parser, environ, dataset="auto")
     _add_training_options(parser, environ)
 
-    commands = parser.add_subparsers(
-        title="other commands", description="Each has its own --help.", metavar=""
-    )
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="measure a published version on a data set",
-        description="Measure a published version on a data set's test images.",
-        allow_abbrev=False,
-    )
-    evaluate.set_defaults(command=_evaluate, stop_hint="")
-    _add_version(evaluate)
-    evaluate.add_argument(
+
+def _add_evaluate(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    parser.description = "Measure a published version on a data set's test images."
+    parser.set_defaults(command=_evaluate, stop_hint="")
+    _add_version(parser)
+    parser.add_argument(
         "--report", type=Path, metavar="FOLDER", help="write a report to a new folder"
     )
-    _add_data_options(evaluate, environ, dataset=None)
+    _add_data_options(parser, environ, dataset=None)
 
-    export = commands.add_parser(
-        "export",
-        help="convert a published version to another format",
-        description="Convert a published version to another format.",
-        allow_abbrev=False,
-    )
-    export.set_defaults(command=_export, stop_hint="")
-    _add_version(export)
-    export.add_argument(
+
+def _add_export(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    del environ
+    parser.description = "Convert a published version to another format."
+    parser.set_defaults(command=_export, stop_hint="")
+    _add_version(parser)
+    parser.add_argument(
         "--onnx", type=Path, metavar="FILE", required=True, help="the file to write"
     )
-    return parser
+
+
+_COMMANDS = {"train": _add_train, "evaluate": _add_evaluate, "export": _add_export}
+_OTHER_COMMANDS = {
+    "evaluate": "measure a published version on a data set",
+    "export": "convert a published version to another format",
+}
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:

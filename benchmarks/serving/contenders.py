@@ -74,19 +74,19 @@ def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:
         ),
         FASTAPI: Contender(
             (
-                *(".venv-bench-fastapi/bin/uvicorn", "with_fastapi:app", "--port", "{port}"),
+                *(".venv-bench/bin/uvicorn", "with_fastapi:app", "--port", "{port}"),
                 *("--app-dir", str(_SERVERS), "--workers", "{workers}"),
                 *("--no-access-log", "--log-level", "warning"),
             ),
             variables=peer,
         ),
         MLSERVER: Contender(
-            (".venv-bench-mlserver/bin/mlserver", "start", str(folder)),
+            (".venv-bench/bin/mlserver", "start", str(folder)),
             "/v2/models/mnist/infer",
             V2_JSON,
             peer
             | {
-                "PATH": f"{ROOT / '.venv-bench-mlserver'}/bin:{os.environ['PATH']}",
+                "PATH": f"{ROOT / '.venv-bench'}/bin:{os.environ['PATH']}",
                 "PYTHONPATH": str(_SERVERS),
                 "MLSERVER_DEBUG": "false",
                 "MLSERVER_HOST": "127.0.0.1",
@@ -102,18 +102,18 @@ def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:
         ),
         BENTOML: Contender(
             (
-                *(".venv-bench-bentoml/bin/bentoml", "serve", "with_bentoml:Classifier"),
+                *(".venv-bench/bin/bentoml", "serve", "with_bentoml:Classifier"),
                 *("--working-dir", str(_SERVERS), "--host", "127.0.0.1", "--port", "{port}"),
             ),
             variables=peer
             | {
-                "PATH": f"{ROOT / '.venv-bench-bentoml'}/bin:{os.environ['PATH']}",
+                "PATH": f"{ROOT / '.venv-bench'}/bin:{os.environ['PATH']}",
                 "BENTOML_HOME": str(folder),
                 "BENTOML_DO_NOT_TRACK": "True",
             },
         ),
         LITSERVE: Contender(
-            (".venv-bench-litserve/bin/python", str(_SERVERS / "with_litserve.py"), "{port}"),
+            (".venv-bench/bin/python", str(_SERVERS / "with_litserve.py"), "{port}"),
             variables=peer,
         ),
     }

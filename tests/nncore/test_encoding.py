@@ -22,7 +22,8 @@ def labels_and_classes(draw: st.DrawFn) -> tuple[Array, int]:
 def test_one_hot_columns_have_a_single_1_at_the_label(drawn: tuple[Array, int]) -> None:
     labels, classes = drawn
     encoded = one_hot_encode(labels, num_classes=classes, dtype=np.float32)
-    assert (encoded.shape, encoded.dtype) == ((classes, len(labels)), np.float32)
+    assert encoded.shape == (classes, len(labels))
+    assert encoded.dtype == np.float32
     np.testing.assert_array_equal(encoded.sum(axis=0), np.ones(len(labels)))
     np.testing.assert_array_equal(encoded.argmax(axis=0), labels)
     np.testing.assert_array_equal(encoded.max(axis=0), np.ones(len(labels)))
@@ -30,7 +31,8 @@ def test_one_hot_columns_have_a_single_1_at_the_label(drawn: tuple[Array, int]) 
 
 def test_the_default_is_ten_classes_in_double_precision() -> None:
     encoded = one_hot_encode(np.array([9]))
-    assert (encoded.shape, encoded.dtype) == ((10, 1), np.float64)
+    assert encoded.shape == (10, 1)
+    assert encoded.dtype == np.float64
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (3, 1), ()])

@@ -9,6 +9,7 @@ from nncore import (
     SGD,
     ClassificationLoss,
     FCModel,
+    Gradients,
     LinearLayer,
     NesterovSGD,
     NLLLoss,
@@ -44,7 +45,9 @@ def test_nesterov_follows_its_formula_for_each_layer(
     expected = [[p.copy() for p in layer.parameters] for layer in layers]
     velocities = [[np.zeros_like(p) for p in layer.parameters] for layer in layers]
     for optimizer.lr in (0.1, 0.1, 0.05, 0.5):
-        gradients = {x: [rng.standard_normal(p.shape) for p in x.parameters] for x in layers}
+        gradients: Gradients = {
+            x: [rng.standard_normal(p.shape) for p in x.parameters] for x in layers
+        }
         optimizer.step(gradients)
         for layer, values, kept in zip(layers, expected, velocities, strict=True):
             for k, gradient in enumerate(gradients[layer]):

@@ -12,10 +12,10 @@ from nncore.repository import ModelRepository
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
-PYTHON = ROOT / os.environ.get("PEERS", ".venv-peers") / "bin" / "python"
+PYTHON = ROOT / os.environ.get("PEERS", ".venv-bench") / "bin" / "python"
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason="needs PyTorch: make peers")
+@pytest.mark.skipif(not PYTHON.exists(), reason="needs PyTorch: make .venv-bench/installed")
 def test_the_shipped_weights_answer_the_same_in_a_torch_sequential(tmp_path: Path) -> None:
     published = ModelRepository(MODELS).load("mnist", 1)
     images = scale_pixels(np.array([probe.pixels for probe in published.manifest.probes]))

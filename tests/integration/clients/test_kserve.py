@@ -13,7 +13,7 @@ from nncore.types import Array
 from tests.integration.clients.conftest import Served
 
 ROOT = Path(__file__).parents[3]
-PYTHON = Path(os.environ.get("KSERVE_PYTHON", ROOT / ".venv-kserve" / "bin" / "python"))
+PYTHON = Path(os.environ.get("KSERVE_PYTHON", ROOT / ".venv-tools" / "bin" / "python"))
 
 pytestmark = pytest.mark.skipif(
     not PYTHON.exists(), reason=f"KServe's client is not installed in {PYTHON} (KSERVE_PYTHON)"
