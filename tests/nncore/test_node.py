@@ -14,31 +14,12 @@ class Double(Node):
         return 2 * inputs[0]
 
 
-def test_a_fresh_node_has_recorded_nothing_and_has_no_child() -> None:
-    node = Node()
-    assert (node.x, node.ans, node.input_grad, node.child) == (None, None, None, None)
-    assert node.parameters == []
-
-
 def test_forward_records_the_input_and_the_answer_themselves() -> None:
     node, x = Double(), np.arange(3.0)
     ans = node.forward(x)
     assert node.x is x
     assert node.ans is ans
     np.testing.assert_array_equal(ans, [0, 2, 4])
-
-
-def test_calling_a_node_is_forward() -> None:
-    node, x = Double(), np.arange(3.0)
-    ans = node(x)
-    assert node.x is x
-    assert node.ans is ans
-
-
-def test_apply_records_nothing() -> None:
-    node = Double()
-    node.apply(np.arange(3.0))
-    assert (node.x, node.ans) == (None, None)
 
 
 @pytest.mark.parametrize("method", ["apply", "backwards"])
@@ -61,7 +42,3 @@ def test_parameters_are_read_off_the_attributes_in_the_order_of_their_names() ->
     assert [id(p) for p in node.parameters] == [id(node.o), id(node.f)]
     node.m = np.full(1, 5.0)
     assert [id(p) for p in node.parameters] == [id(node.o), id(node.m), id(node.f)]
-
-
-def test_a_node_prints_as_its_class() -> None:
-    assert repr(Double()) == "Double()"

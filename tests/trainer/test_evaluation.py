@@ -60,11 +60,6 @@ def test_it_measures_the_test_images(
     assert out.count("\n") == 1
 
 
-def test_a_set_without_test_images_is_measured_whole(job: EvaluationJob, tmp_path: Path) -> None:
-    dataset = save_npz(tmp_path / "whole.npz")
-    assert evaluate_version(replace(job, dataset=str(dataset)))["images"] == 120
-
-
 def test_the_report_is_a_trained_versions_without_what_only_training_knows(
     job: EvaluationJob, tmp_path: Path
 ) -> None:

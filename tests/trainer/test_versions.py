@@ -45,7 +45,7 @@ def test_a_path_may_be_relative(models: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("path", ["letters/3", "nothing", "letters/1/model.json"])
 def test_what_is_no_folder_is_refused(models: Path, path: str) -> None:
-    with pytest.raises(TrainerError, match="expected the folder of a version, such as models/mn"):
+    with pytest.raises(TrainerError, match="expected the folder of a version"):
         load_version(models / path)
 
 
@@ -53,9 +53,3 @@ def test_what_is_no_folder_is_refused(models: Path, path: str) -> None:
 def test_a_folder_that_is_no_version_is_refused(models: Path, path: str) -> None:
     with pytest.raises(RepositoryError):
         load_version(models / path)
-
-
-def test_a_damaged_version_is_refused(models: Path) -> None:
-    (models / "letters" / "1" / "model.json").write_text("{}")
-    with pytest.raises(RepositoryError, match="letters 1: expected format_version"):
-        load_version(models / "letters" / "1")
