@@ -27,10 +27,9 @@ def copy_version(source: Path, folder: Path) -> None:
 
 def damages(sound: Path) -> list[Damage]:
     """Return the damages of versions that have the layout of a sound one."""
-    sizes = {file: (sound / file).stat().st_size for file in _FILES}
     truncations = [
-        partial(_truncate, file=file, size=int(share * size))
-        for file, size in sizes.items()
+        partial(_truncate, file=file, share=share)
+        for file in _FILES
         for share in (0, 0.001, 0.5, 0.999)
     ]
     # Anything else in the place of a file, or of the version.
@@ -55,15 +54,10 @@ def flips(sound: Path) -> list[Damage]:
     weights = (sound / WEIGHTS_FILE).read_bytes()
     first = 8 + int.from_bytes(weights[:8], "little")
     positions = [0, 7, 8, first // 2, first, (first + len(weights)) // 2, len(weights) - 1]
-    manifest = (sound / MANIFEST_FILE).read_bytes()
-    values, start = [], 0
-    for line in manifest.splitlines(keepends=True):  # one line per member
-        if b": " in line:
-            values.append(start + (line.index(b": ") + len(line)) // 2)
-        start += len(line)
+    members = (sound / MANIFEST_FILE).read_bytes().count(b'\n  "')
     return [
         *(partial(_flip, file=WEIGHTS_FILE, position=position) for position in positions),
-        *(partial(_flip, file=MANIFEST_FILE, position=position) for position in values),
+        *(partial(_flip_member, number=number) for number in range(members)),
     ]
 
 
@@ -88,14 +82,22 @@ def _forgeries(sound: Path) -> list[Damage]:
     ]
 
 
-def _truncate(folder: Path, file: str, size: int) -> None:
-    os.truncate(folder / file, size)
+def _truncate(folder: Path, file: str, share: float) -> None:
+    os.truncate(folder / file, int(share * (folder / file).stat().st_size))
 
 
 def _flip(folder: Path, file: str, position: int) -> None:
     content = bytearray((folder / file).read_bytes())
     content[position] ^= 1
     (folder / file).write_bytes(content)
+
+
+def _flip_member(folder: Path, number: int) -> None:
+    """Flip a bit in the middle of a value of the manifest, which has one line per member."""
+    *lines, _ = (folder / MANIFEST_FILE).read_bytes().splitlines(keepends=True)
+    name, value = lines[1 + number].split(b": ", 1)
+    middle = len(b"".join(lines[: 1 + number])) + len(name) + len(value) // 2
+    _flip(folder, MANIFEST_FILE, middle)
 
 
 def _forge_manifest(folder: Path, **members: Any) -> None:

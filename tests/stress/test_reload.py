@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import signal
 import time
 from collections.abc import Callable, Sequence
 from itertools import cycle
@@ -30,7 +29,7 @@ def test_reloads(tmp_path: Path, versions: Versions, record: Record, long: bool)
     """Publish every damage, renamed into place or written slowly (in short form one of the two).
 
     After each few of them a sound version is published, and something else is done to the
-    repository or to the workers.
+    repository.
     """
     # A refusal is logged as an error, and there are hundreds.
     settings = {"RELOAD_SECONDS": "0.2", "LOG_LEVEL": "critical"}
@@ -39,8 +38,8 @@ def test_reloads(tmp_path: Path, versions: Versions, record: Record, long: bool)
         Load(service.port, [versions.request], CONNECTIONS) as load,
     ):
         repository = Repository(tmp_path / "workshop", service, versions)
-        restarts = repository.damage_everything(long)
-    counts = check_replies(load.replies, reconnects=restarts * CONNECTIONS)
+        repository.damage_everything(long)
+    counts = check_replies(load.replies)
     assert not long or max(repository.seconds) <= MAX_SECONDS
     record(RIGHT_WRONG_CLOSED, counts)
     record("damaged versions, all refused", repository.damaged)
@@ -69,13 +68,12 @@ class Repository:
         self._flips = flips(self._models / "1")
         workshop.mkdir()
 
-    def damage_everything(self, long: bool) -> int:
-        """Publish every damage, among other changes; return how often workers were replaced."""
+    def damage_everything(self, long: bool) -> None:
+        """Publish every damage, among other changes."""
         changes: list[Callable[[], None]] = [
             self._damage_the_served_version,
             self._publish_many,
             self._repair_in_place,
-            self._replace_workers,
             self._remove_the_newest,
             self._remove_the_old,
         ]
@@ -90,7 +88,6 @@ class Repository:
             self._publish()
             assert self._service.workers == workers, "a worker was lost"
             change()
-        return sum(at % len(changes) == 3 for at in range(len(starts)))
 
     def _publish_damaged(self, batch: Sequence[tuple[Damage, bool]]) -> None:
         """Publish damaged versions; every worker must refuse each."""
@@ -148,13 +145,6 @@ class Repository:
             write_slowly(self._models / str(number) / file, (version / file).read_bytes())
         shutil.rmtree(version)
         self._expect_served(number)
-
-    def _replace_workers(self) -> None:
-        """Replace the workers by SIGHUP."""
-        workers = set(self._service.workers)
-        self._service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: workers.isdisjoint(self._service.workers), "the old workers end")
-        self._publish()
 
     def _remove_the_newest(self) -> None:
         """Return to the version before, which may not be loaded."""
