@@ -4,6 +4,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE
 from tests.stress.conftest import Record
-from tests.stress.damages import Damage, copy_version, damages, flips
+from tests.stress.damages import Damage, copy_version, damages, flip
 from tests.stress.versions import RIGHT_WRONG_CLOSED, Versions, check_replies
 from tests.support.load import Load
 from tests.support.server import Service, serve, wait_until
@@ -64,8 +65,7 @@ class Repository:
         self._versions = versions
         self._choice = random.Random(0)
         self._sound = [1]  # the versions on disk that are sound
-        self._damages = damages(self._models / "1")
-        self._flips = flips(self._models / "1")
+        self._damages = damages()
         workshop.mkdir()
 
     def damage_everything(self, long: bool) -> None:
@@ -138,7 +138,7 @@ class Repository:
     def _repair_in_place(self) -> None:
         """Write sound files over those of a version that was refused."""
         number = self._next()
-        self._publish_damaged([(self._choice.choice(self._flips), False)])
+        self._publish_damaged([(partial(flip, file=WEIGHTS_FILE, share=0.5), False)])
         version = self._make(number)
         self._versions.add_copy(number, self._sound[-1])
         for file in (WEIGHTS_FILE, MANIFEST_FILE):
