@@ -90,7 +90,7 @@ def test_hostile_requests(tmp_path: Path, versions: Versions, record: Record, lo
             return 503 if status == 503 else status // 100
 
         workers, files = service.workers, sum(map(open_files, service.workers))
-        for start in range(0, 100_000 if long else 5_000, BATCH):
+        for start in range(0, 50_000 if long else 4_000, BATCH):
             statuses.update(pool.map(send_attack, range(start, start + BATCH)))
             request = versions.request
             status, headers, body = service.send(request.path, request.content, request.headers)

@@ -16,8 +16,8 @@ from tests.support.server import serve
 pytestmark = pytest.mark.stress
 
 CONNECTIONS = 8
-LOAD, CAPACITY_SECONDS = 0.7, 3
-RELOAD_EVERY_SECONDS = 5
+LOAD, CAPACITY_SECONDS = 0.7, 2
+RELOAD_EVERY_SECONDS = 4
 MAX_GROWTH = 1.02
 MAX_SLOWDOWN = 1.2
 
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
 def test_soak(tmp_path: Path, versions: Versions, record: Record, long: bool) -> None:
     """Memory, files, threads and latency at the end are those of the beginning."""
-    seconds, warm_up, window = (600, 30, 60) if long else (12, 3, 4)
+    seconds, warm_up, window = (600, 30, 60) if long else (8, 2, 2)
     with serve(tmp_path, versions.models, workers=1, RELOAD_SECONDS="0.5") as service:
         (worker,) = service.workers
         with pinned(service.pid, worker):

@@ -44,7 +44,7 @@ def test_worker_kills(tmp_path: Path, versions: Versions, record: Record, long: 
         with Load(service.port, [versions.request], 2 * CONNECTIONS) as load:
             time.sleep(1)
             with repeating(watch, READINESS_SECONDS):
-                for _ in range(60 if long else 6):
+                for _ in range(60 if long else 4):
                     time.sleep(EVERY_SECONDS)
                     os.kill(choice.choice(service.workers), signal.SIGKILL)
                     kills.append(time.monotonic())
