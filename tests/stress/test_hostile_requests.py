@@ -70,7 +70,6 @@ GARBAGE = (
 class Attack(NamedTuple):
     """A hostile request, and whether it is valid HTTP, which must be answered."""
 
-    number: int
     data: bytes
     is_valid: bool
 
@@ -128,8 +127,8 @@ def maker(versions: Versions) -> Callable[[int], Attack]:
             headers["Content-Type"] = random.choice(corpus).headers["Content-Type"]
         request = Request(base.path + random.choice(QUERIES), content, headers)
         if random.random() < 0.7:
-            return Attack(number, request.encode(), is_valid=True)
-        return Attack(number, break_http(random, request), is_valid=False)
+            return Attack(request.encode(), is_valid=True)
+        return Attack(break_http(random, request), is_valid=False)
 
     return make
 
