@@ -57,7 +57,7 @@ COPY --from=dev-packages /opt/venv /opt/venv
 COPY . .
 ENV PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp/matplotlib
 USER 1000:1000
-ENTRYPOINT ["pytest", "-p", "no:cacheprovider"]
+ENTRYPOINT ["pytest", "-p", "no:cacheprovider", "--numprocesses", "auto"]
 
 FROM base AS service
 LABEL org.opencontainers.image.title="Nodestack service" \

@@ -8,7 +8,7 @@ _COMMANDS = {
     "serve": "answer predictions over HTTP from the model repository",
     "train": "train a network and publish it as a model's next version",
     "evaluate": "measure a published version on a data set's test images",
-    "export": "write a published version for another runtime",
+    "export": "convert a published version to another format (ONNX)",
 }
 
 

@@ -42,7 +42,7 @@ def main(url: str, model_dir: str, model_name: str) -> None:
             answered += len(labels)
     print(f"{answered} images, {right} right, largest difference of a probability {worst:.1e}")
     if worst > 1e-5 or right < 0.9 * answered:
-        sys.exit("expected the model's own answers, and most of them right")
+        sys.exit("expected the answers of the model, at least 90 % of them right")
 
 
 def test_images() -> LabelledImages:

@@ -1,23 +1,23 @@
-"""`python -m benchmarks.ablation`: what each part of a recipe brings, and what others would.
+"""`python -m benchmarks.ablation`: the effect of each part of the `default` recipe.
 
-Each variant changes one thing of the `default` recipe, trained for fewer epochs, and is measured on
-validation images; the test images are not looked at. What did not earn its place in `nncore` or
-`trainer` is implemented here, behind the same interfaces, so that the comparison can be repeated.
+Each variant changes one thing of the recipe, trains for fewer epochs, and is measured on validation
+images; the test images are not used. Techniques that `nncore` and `trainer` leave out for lack of
+effect are implemented here, behind the same interfaces, so that the comparison can be repeated.
 
 It needs MNIST's files in DATA_DIR, and takes half an hour.
 """
 
-import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import describe
+from benchmarks.mnist import load_real_mnist
+from benchmarks.report import arguments, publish, table
 from nncore import (
     Dataset,
     FCModel,
@@ -35,10 +35,8 @@ from trainer.augmentation import DEFAULT_STRENGTH, Augmentation
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import answer_all, measure
 from trainer.memory import keep_freed_memory
-from trainer.mnist import load_mnist
 from trainer.recipe import DEFAULT_RECIPE, RECIPES, Recipe
 
-RESULT = Path(__file__).with_name("results") / "ablation.md"
 VALIDATION_IMAGES = 10_000
 
 
@@ -55,13 +53,13 @@ class AdamW:
         self._steps = 0
 
     def state(self, node: Node) -> list[Array]:
-        """Give both moments of each of the node's parameters."""
+        """Return both moments of each of the node's parameters."""
         if node not in self._moments:
             self._moments[node] = [np.zeros_like(p) for p in node.parameters for _ in range(2)]
         return self._moments[node]
 
     def step(self, grads: Gradients) -> None:
-        """Move every parameter that has a gradient, in place."""
+        """Update every parameter that has a gradient, in place."""
         self._steps += 1
         correction = (1 - 0.999**self._steps) ** 0.5 / (1 - 0.9**self._steps)
         for node, gradients in grads.items():
@@ -76,7 +74,7 @@ class AdamW:
 
 
 class WithWeightDecay:
-    """Another optimizer, with decoupled weight decay before each of its steps."""
+    """Wraps an optimizer: decoupled weight decay before each step."""
 
     def __init__(self, optimizer: Optimizer, weight_decay: float) -> None:
         self._optimizer = optimizer
@@ -84,11 +82,11 @@ class WithWeightDecay:
         self.lr = optimizer.lr
 
     def state(self, node: Node) -> list[Array]:
-        """Give the other optimizer's."""
+        """Return the wrapped optimizer's state."""
         return self._optimizer.state(node)
 
     def step(self, grads: Gradients) -> None:
-        """Move every parameter that has a gradient, in place."""
+        """Update every parameter that has a gradient, in place."""
         self._optimizer.lr = self.lr
         for node in grads:
             weight = node.parameters[0]
@@ -97,7 +95,7 @@ class WithWeightDecay:
 
 
 class Dropout(Node):
-    """Zeroes a share of the entries in training and makes up for it in the others.
+    """Zeroes a share of the entries in training and scales up the others.
 
     Source: Srivastava et al. 2014, "Dropout", section 10.
     """
@@ -109,7 +107,7 @@ class Dropout(Node):
         self._mask: Any = None
 
     def forward(self, x: Array, *_: Array) -> Array:
-        """Drop anew, and record what was kept."""
+        """Drop random entries, and record which are kept."""
         self.x = x
         kept = self._rng.random(x.shape, np.float32) >= self._share
         self._mask = kept / np.float32(1 - self._share)
@@ -118,16 +116,16 @@ class Dropout(Node):
         return dropped
 
     def apply(self, x: Array) -> Array:
-        """Leave the input as it is: nothing is dropped in use."""
+        """Return the input: inference drops nothing."""
         return x
 
     def backwards(self, g: Any = 1) -> None:
-        """Let the gradient through where the input was kept."""
+        """Pass the gradient on where the input was kept."""
         self.input_grad = g * self._mask
 
 
 class SmoothedCrossEntropy(SoftmaxCrossEntropy):
-    """Cross-entropy against labels that leave a share of their mass to all classes alike.
+    """Cross-entropy against labels that spread a share of their mass evenly over all classes.
 
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
     """
@@ -137,7 +135,7 @@ class SmoothedCrossEntropy(SoftmaxCrossEntropy):
         self._share = share
 
     def encode(self, t: Array, x: Array) -> Array:
-        """Smooth labels, and leave what is encoded already."""
+        """Smooth labels; arrays that are already encoded stay as they are."""
         encoded = super().encode(t, x)
         if t.ndim > 1:
             return encoded
@@ -147,14 +145,14 @@ class SmoothedCrossEntropy(SoftmaxCrossEntropy):
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing that is different.
+    """A change of the recipe.
 
     Attributes:
         recipe: Values of the recipe to override.
         optimizer: Makes another optimizer from the recipe.
         dropout: The share that is dropped after each ReLU.
         smoothing: The share of label smoothing.
-        average: How much of an exponential moving average of the weights stays a step; 0 is none.
+        average: The decay per step of an exponential moving average of the weights; 0 is none.
     """
 
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -199,33 +197,25 @@ VARIANTS = {
 }
 
 
-def main() -> int:
-    """Print a table and write it to `benchmarks/results/ablation.md`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=2)
-    options = parser.parse_args()
-    data_dir = os.environ.get("DATA_DIR")
-    if not data_dir:
-        sys.exit("expected DATA_DIR to name a directory with MNIST's four IDX files, got none")
+def main() -> None:
+    """Publish the figures."""
+    options = arguments(__doc__, epochs=20, seeds=2)
     keep_freed_memory()
-    images = load_mnist(Path(data_dir), Path(), mirrors=()).train
-    lines = [
-        f"Validation, {VALIDATION_IMAGES:,} images held back of the training images; "
-        f"{options.epochs} epochs, mean of {options.seeds} seeds.",
-        "",
-        "| variant | accuracy | loss, nats |",
-        "| --- | --- | --- |",
-    ]
-    print("\n".join(lines), flush=True)
+    images, _ = load_real_mnist()
+    rows = []
     for name, variant in VARIANTS.items():
         results = [_train(variant, images, seed, options.epochs) for seed in range(options.seeds)]
         accuracy, loss = (mean(result[key] for result in results) for key in ("accuracy", "loss"))
-        lines.append(f"| {name} | {accuracy:.2%} | {loss:.4f} |")
-        print(lines[-1], flush=True)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text("\n".join(lines) + "\n")
-    return 0
+        rows.append((name, f"{accuracy:.2%}", f"{loss:.4f}"))
+        print(*rows[-1], file=sys.stderr)
+    publish(
+        "ablation",
+        f"Validation, {VALIDATION_IMAGES:,} images held back of the training images; "
+        f"{options.epochs} epochs, mean of {options.seeds} seeds.",
+        table(["variant", "accuracy", "loss, nats"], rows),
+        describe(),
+        write=options.write,
+    )
 
 
 def _train(variant: Variant, images: LabelledImages, seed: int, epochs: int) -> dict[str, Any]:
@@ -271,4 +261,4 @@ def _model(variant: Variant, recipe: Recipe, rng: np.random.Generator) -> FCMode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,53 +1,47 @@
-"""`python -m benchmarks.distortions [VERSION]`: digits not quite like those it was trained on.
+"""`python -m benchmarks.distortions`: the accuracy of the shipped model on distorted digits.
 
-It needs MNIST's files in DATA_DIR, and measures the test images, whole and distorted.
+It needs MNIST's files in DATA_DIR and measures the test images, whole and distorted.
 """
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.machine import ROOT, describe
+from benchmarks.mnist import load_real_mnist
+from benchmarks.report import arguments, publish, table
 from nncore import FCModel
+from nncore.repository import ModelRepository
 from nncore.types import Array
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import answer_all, measure
-from trainer.mnist import load_mnist
-from trainer.versions import load_version
 
-SHIPPED = Path(__file__).parents[1] / "models" / "mnist" / "1"
 LEAST_ACCURACY = 0.98
 
 
 def main() -> int:
-    """Print a table; fail where a distortion costs too much."""
-    data_dir = os.environ.get("DATA_DIR")
-    if not data_dir:
-        sys.exit("expected DATA_DIR to name a directory with MNIST's four IDX files, got none")
-    version = load_version(Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED)
-    test = load_mnist(Path(data_dir), Path(), mirrors=()).test
-    assert test is not None
-    print("| test images | accuracy |\n| --- | --- |")
-    lost = False
-    for name in DISTORTIONS:
-        accuracy = distorted_accuracy(version.model, test, name)
-        print(f"| {name} | {accuracy:.2%} |")
-        lost |= accuracy < LEAST_ACCURACY
-    return int(lost)
+    """Publish the accuracies; fail where one is too low."""
+    options = arguments(__doc__)
+    model = ModelRepository(ROOT / "models").load("mnist").model
+    _, test = load_real_mnist()
+    accuracies = {name: distorted_accuracy(model, test, name) for name in DISTORTIONS}
+    rows = [(name, f"{accuracy:.2%}") for name, accuracy in accuracies.items()]
+    text = table(["test images", "accuracy"], rows)
+    publish("distortions", text, describe(["pillow"]), write=options.write)
+    return int(min(accuracies.values()) < LEAST_ACCURACY)
 
 
 def distorted_accuracy(model: FCModel, data: LabelledImages, distortion: str) -> float:
-    """Give the share of images that are read right once they are distorted."""
+    """Return a model's accuracy on distorted images."""
     distorted = LabelledImages(DISTORTIONS[distortion](data.images), data.labels)
     accuracy: float = measure(answer_all(model.predict, distorted), data.labels)["accuracy"]
     return accuracy
 
 
 def shift(images: Array, limit: int = 2) -> Array:
-    """Move each image by a random number of whole pixels each way, up to the limit."""
+    """Move each image by random whole pixels in both directions, up to the limit."""
     rng = np.random.default_rng(0)
     offsets = rng.integers(-limit, limit + 1, (len(images), 2))
     padded = np.pad(images, ((0, 0), (limit, limit), (limit, limit)))
@@ -61,7 +55,7 @@ def shift(images: Array, limit: int = 2) -> Array:
 
 
 def rotate(images: Array, limit: float = 15) -> Array:
-    """Turn each image by a random angle in degrees, up to the limit either way."""
+    """Rotate each image by a random angle in degrees, up to the limit in both directions."""
     angles = np.random.default_rng(0).uniform(-limit, limit, len(images))
     return np.stack(
         [
@@ -72,22 +66,22 @@ def rotate(images: Array, limit: float = 15) -> Array:
 
 
 def thicken(images: Array) -> Array:
-    """Give each pixel the darkest ink of its 2 by 2 neighbourhood."""
-    return _square(images, np.maximum)
+    """Set each pixel to the maximum of its 2 by 2 neighbourhood."""
+    return _filter(images, np.maximum)
 
 
 def thin(images: Array) -> Array:
-    """Give each pixel the faintest ink of its 2 by 2 neighbourhood."""
-    return _square(images, np.minimum)
+    """Set each pixel to the minimum of its 2 by 2 neighbourhood."""
+    return _filter(images, np.minimum)
 
 
 def add_noise(images: Array, deviation: float) -> Array:
-    """Add noise with a standard deviation in shares of the range from paper to ink."""
+    """Add noise; the standard deviation is a share of the pixels' range."""
     noise = np.random.default_rng(0).normal(0, 255 * deviation, images.shape)
     return (images + noise).clip(0, 255).astype(np.uint8)
 
 
-def _square(images: Array, extreme: Callable[[Array, Array], Array]) -> Array:
+def _filter(images: Array, extreme: Callable[[Array, Array], Array]) -> Array:
     padded = np.pad(images, ((0, 0), (1, 0), (1, 0)))
     rows = extreme(padded[:, 1:], padded[:, :-1])
     return extreme(rows[:, :, 1:], rows[:, :, :-1])

@@ -1,21 +1,36 @@
 """The machine and the versions that a figure belongs to."""
 
+import datetime
 import os
 import platform
-from importlib.metadata import version
+from collections.abc import Sequence
+from importlib.metadata import distributions, version
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+# The environment with the packages that we compare with.
+PEERS = ROOT / ".venv-bench"
 
-def processor() -> str:
-    """Return the processor's name."""
+
+def describe(packages: Sequence[str] = (), peers: Sequence[str] = ()) -> str:
+    """Return a line with the date, the processor, and the versions of packages.
+
+    Args:
+        packages: Packages of this environment.
+        peers: Packages of `.venv-bench`; those that are not installed are left out.
+    """
+    folders = [str(folder) for folder in PEERS.glob("lib/python*/site-packages")]
+    versions = {package: version(package) for package in ("numpy", *packages)} | {
+        name: found.version for name in peers for found in distributions(name=name, path=folders)
+    }
+    software = ", ".join(f"{name} {number}" for name, number in versions.items())
+    today = datetime.datetime.now(datetime.UTC).date()
+    machine = f"{_processor()}, {os.cpu_count()} cores"
+    return f"Measured on {today}: {machine}; Python {platform.python_version()}, {software}."
+
+
+def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor()
-
-
-def describe(*packages: str) -> str:
-    """Return a line with the processor, Python, and the versions of packages."""
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
-    cores = os.cpu_count()
-    return f"{processor()}, {cores} cores; Python {platform.python_version()}, {versions}."

@@ -1,7 +1,7 @@
-"""The other side of `benchmarks.training`: it runs in the peers' own environment.
+"""The peers of `benchmarks.training`, which runs this program in `.venv-bench`.
 
 Each line on stdin asks for steps, `{"peer": "PyTorch", "batch": 64, "steps": 100}`; each line on
-stdout answers with the seconds they took. Nothing of this project is imported.
+stdout is the seconds they took. Nothing of this project is imported.
 """
 
 import json
@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import sklearn
 import torch
 from sklearn.neural_network import MLPClassifier
 
@@ -27,20 +26,16 @@ def main() -> None:
         "PyTorch": _torch(images, labels, setup["sizes"], setup["learning_rate"]),
         "scikit-learn": _sklearn(images, labels, setup["sizes"], setup["learning_rate"]),
     }
-    _answer({"torch": torch.__version__, "scikit-learn": sklearn.__version__})
+    print(0, flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
-        order = np.arange(asked["batch"] * asked["steps"]) % len(images)
+        request = json.loads(line)
+        order = np.arange(request["batch"] * request["steps"]) % len(images)
         np.random.default_rng(0).shuffle(order)
-        _answer({"seconds": peers[asked["peer"]](order, asked["batch"])})
-
-
-def _answer(document: dict[str, Any]) -> None:
-    print(json.dumps(document), flush=True)
+        print(peers[request["peer"]](order, request["batch"]), flush=True)
 
 
 def _torch(images: Any, labels: Any, sizes: list[int], lr: float) -> Callable[[Any, int], float]:
-    """Gather from bytes, scale, forward, loss, backward, step; the loss is read as ours is."""
+    """Gather bytes, scale, forward, loss, backward, step; read the loss as Nodestack does."""
     layers: list[Any] = []
     for inputs, outputs in pairwise(sizes):
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
@@ -66,7 +61,7 @@ def _torch(images: Any, labels: Any, sizes: list[int], lr: float) -> Callable[[A
 
 
 def _sklearn(images: Any, labels: Any, sizes: list[int], lr: float) -> Callable[[Any, int], float]:
-    """Take one pass through samples that are scaled and in order already: it gathers nothing."""
+    """Pass once through samples that are already scaled and in order: it gathers nothing."""
     pixels = (images.reshape(len(images), -1) / np.float32(255)).astype(np.float32)
 
     def take_steps(order: Any, batch: int) -> float:

@@ -1,16 +1,14 @@
 """`python -m benchmarks.service`: the service and other servers, measured side by side.
 
-The others answer with the same network in onnxruntime. All run with two workers at the same time
-and are measured in turns; first, each must give the right probabilities. Figures are medians over
-rounds, and a ratio is the median of the ratios within each round. Afterwards the CPU time per
-one-image request is measured with one worker on one core and wrk on the other.
+The others answer with the same network in onnxruntime. All run at the same time, with two workers
+each, and are measured one after another in every round; first, each must return the right
+probabilities. Then the CPU time per one-image request is measured with one worker on one core and
+wrk on the other.
 
-It needs wrk, MNIST's files in DATA_DIR, and the other servers' environments (`make bench` installs
-them); a server without its environment is left out.
+It needs wrk, MNIST's files in DATA_DIR, and `.venv-bench`. A server that does not start is left
+out.
 """
 
-import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,15 +17,12 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import describe
-from benchmarks.serving.client import Load, Request
-from benchmarks.serving.contenders import (
-    BASELINE_COMMIT,
+from benchmarks.contenders import (
+    BASELINE,
     BENTOML,
     BINARY,
     EMPTY,
@@ -35,23 +30,26 @@ from benchmarks.serving.contenders import (
     LITSERVE,
     MLSERVER,
     OURS,
+    PACKAGES,
     Contender,
     baseline,
     contenders,
 )
-from benchmarks.serving.limits import FORWARD, PARSE_AND_FORWARD, limit
-from benchmarks.serving.load import LoadError, throughput
-from benchmarks.serving.protocols import PREDICT
-from benchmarks.serving.server import ROOT, Server, ServerError, serve
+from benchmarks.limits import FORWARD, PARSE_AND_FORWARD, limit
+from benchmarks.load import LoadError, Throughput, closed_loop
+from benchmarks.machine import ROOT, describe
+from benchmarks.mnist import load_real_mnist
+from benchmarks.protocols import PREDICT
+from benchmarks.report import Goal, Rounds, arguments, publish, table, verdicts
 from nncore.repository import ModelRepository
 from nncore.types import Array
-from tests.support.processes import cpu_seconds, pinned, resident_megabytes
-from trainer.mnist import load_mnist
+from tests.support.load import Load, Request
+from tests.support.processes import pinned, resident_megabytes
+from tests.support.server import COMMAND, ServerError, Service, launched, serve, wait_until
 
-RESULTS = Path(__file__).with_name("results") / "service.md"
-BASELINE = f"{OURS} at {BASELINE_COMMIT}"
 _WORKERS = 2
 _TOLERANCE = 1e-4
+_START_SECONDS = 60
 _SETTLE_SECONDS = 0.1
 _CONNECTIONS = 16
 _MEMORY_REQUESTS = 20
@@ -65,65 +63,55 @@ class Workload(NamedTuple):
 
     def __str__(self) -> str:
         images = "1 image" if self.images == 1 else f"{self.images} images"
-        return f"{images}, {self.connections} connection{'s' * (self.connections > 1)}"
+        connections = "1 connection" if self.connections == 1 else f"{self.connections} connections"
+        return f"requests/s: {images}, {connections}"
 
 
 SINGLE, SINGLES, BATCHES, LARGE = Workload(1, 1), Workload(1, 16), Workload(64, 4), Workload(256, 4)
-WORKLOADS = (SINGLE, SINGLES, BATCHES, LARGE)
 CPU, P50, P99 = "CPU µs/request", "p50, ms", "p99, ms"
+PEERS = (FASTAPI, MLSERVER, BENTOML, LITSERVE)
+# What is measured, who, another, the least ratio.
+RATIOS: list[tuple[Workload, str, str, float]] = [
+    *((workload, OURS, FASTAPI, 1.2) for workload in (SINGLE, SINGLES)),
+    *((workload, OURS, peer, 3) for workload in (SINGLE, SINGLES) for peer in PEERS[1:]),
+    (BATCHES, OURS, FASTAPI, 2),
+    (LARGE, OURS, FASTAPI, 4),
+    (LARGE, OURS, PARSE_AND_FORWARD, 0.85),
+    (LARGE, BINARY, FORWARD, 0.9),
+]
 
-# By what is measured, the figures of each round by contender or limit.
-Figures = dict[str, list[dict[str, float]]]
-
-
-class Goal(NamedTuple):
-    """A measured value and its limit."""
-
-    what: str
-    value: float
-    limit: float
-    at_least: bool = False
-
-    def __str__(self) -> str:
-        holds = self.value >= self.limit if self.at_least else self.value <= self.limit
-        bound = f"{'≥' if self.at_least else '≤'} {self.limit:g}"
-        return f"| {self.what} | {bound} | {self.value:.2f} | {'yes' if holds else 'no'} |"
+Figures = dict[str, Rounds]
 
 
 def main() -> None:
-    """Print the tables and, with the default options, write them to `benchmarks/results/`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="the servers to measure")
-    options = parser.parse_args()
+    """Publish the figures."""
+    options = arguments(__doc__, rounds=5, seconds=2)
     images, expected = _images()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = folder / "mnist.onnx"
         export = (sys.executable, "-m", "trainer", "export", "models/mnist", "--onnx", str(model))
         subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        field = contenders(folder, model)
-        field = {name: field[name] for name in field if name in (options.only or field)}
         bench = _Bench(images, expected, folder, options.rounds, options.seconds)
-        figures, absent = bench.compare(field)
+        field = contenders(folder, model)
+        figures, rate = bench.compare(field)
         figures[CPU] = bench.cpu_microseconds(
-            {name: field[name] for name in (OURS, FASTAPI, EMPTY) if name in figures[P50][0]}
+            {name: field[name] for name in (OURS, FASTAPI, EMPTY)}
         )
         starts = [bench.start_up() for _ in range(options.rounds)]
-    goals = [str(goal) for goal in _goals(figures, starts)]
-    notes = [f"{name} is not measured: {reason}." for name, reason in absent.items()]
-    head = ["| goal | limit | measured | holds |", "| --- | --- | --- | --- |"]
-    machine = describe("gunicorn", "uvloop", "flask", "numpy")
-    table = "\n".join([*_table(figures), "", *head, *goals, "", *notes, machine])
-    print(table)
-    if sys.argv[1:] == []:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(table + "\n")
+    publish(
+        "service",
+        _table(figures),
+        f"p50 and p99 are those at {rate:.0f} requests/s of one image.",
+        verdicts(_goals(figures, starts)),
+        "\n".join(f"{name} is not measured: {why}." for name, why in bench.absent.items()),
+        describe(["gunicorn", "uvloop", "flask"], PACKAGES),
+        write=options.write,
+    )
 
 
 class _Bench:
-    """Measures servers in turns.
+    """Measures servers alternately.
 
     Args:
         images: uint8 `(256, 784)`.
@@ -131,212 +119,190 @@ class _Bench:
         folder: For logs and bodies.
         rounds: How often everything is measured.
         seconds: How long.
+
+    Attributes:
+        absent: Why some servers are not measured, by name.
     """
 
     def __init__(
         self, images: Array, expected: Array, folder: Path, rounds: int, seconds: int
     ) -> None:
+        self.absent: dict[str, str] = {}
         self._images = images
         self._expected = expected
         self._folder = folder
         self._rounds = rounds
         self._seconds = seconds
 
-    def compare(self, field: dict[str, Contender]) -> tuple[Figures, dict[str, str]]:
-        """Measure throughput and latency of all servers; return why some are absent, too."""
+    def compare(self, field: Mapping[str, Contender]) -> tuple[Figures, float]:
+        """Measure throughput, and latency at the same fixed rate, which is returned, too."""
         figures: Figures = {}
         with ExitStack() as stack:
-            servers, absent = self._start(field, _WORKERS, stack)
-            for workload in WORKLOADS:
-                functions: dict[str, Callable[[], float]] = {
-                    name: partial(self._throughput, field[name], servers[name], workload)
-                    for name in servers
+            servers = self._start(field, _WORKERS, stack)
+            for workload in (SINGLE, SINGLES, BATCHES, LARGE):
+                functions = {
+                    name: partial(self._rate, field[name], server, workload)
+                    for name, server in servers.items()
                 }
                 if workload == LARGE:
                     body = self._folder / "pixels"
                     body.write_bytes(PREDICT.write(self._images).content)
                     for name in (FORWARD, PARSE_AND_FORWARD):
                         functions[name] = partial(limit, name, body, _WORKERS, self._seconds)
-                figures[str(workload)] = self._in_turns(str(workload), functions)
-            rates = figures[str(SINGLES)]
-            rate = min(median(turn[name] for turn in rates) for name in servers) / 2
-            figures[P50], figures[P99] = [], []
+                figures[str(workload)] = self._measure(str(workload), functions)
+            rate = min(figures[str(SINGLES)].median(name) for name in servers) / 2
+            figures[P50], figures[P99] = Rounds(), Rounds()
             for _ in range(self._rounds):
-                points = {name: self._latency(field[name], servers[name], rate) for name in servers}
+                points = {
+                    name: self._latency(field[name], server, rate)
+                    for name, server in servers.items()
+                }
                 figures[P50].append({name: p50 for name, (p50, _) in points.items()})
                 figures[P99].append({name: p99 for name, (_, p99) in points.items()})
-        print(f"p50 and p99 at {rate:.0f} requests/s", file=sys.stderr)
-        return figures, absent
+        return figures, rate
 
-    def cpu_microseconds(self, field: dict[str, Contender]) -> list[dict[str, float]]:
+    def cpu_microseconds(self, field: Mapping[str, Contender]) -> Rounds:
         """Measure the CPU time per one-image request, one worker on a core of its own."""
-        field = field | {BASELINE: baseline()}
         with ExitStack() as stack:
-            servers, _ = self._start(field, 1, stack)
-            stack.enter_context(
-                pinned(
-                    *(pid for server in servers.values() for pid in [server.pid, *server.workers])
-                )
-            )
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            try:
+                field = {**field, BASELINE: baseline(scratch)}
+            except subprocess.CalledProcessError as error:
+                self.absent[BASELINE] = str(error)
+            servers = self._start(field, 1, stack)
+            pids = [pid for server in servers.values() for pid in (server.pid, *server.workers)]
+            stack.enter_context(pinned(*pids))
             functions = {
-                name: partial(self._cpu_microseconds, field[name], servers[name])
-                for name in servers
+                name: partial(self._cpu, field[name], server) for name, server in servers.items()
             }
-            return self._in_turns(CPU, functions)
+            return self._measure(CPU, functions)
 
     def start_up(self) -> tuple[float, float]:
         """Return the seconds until the service is ready, and a worker's memory after some load."""
-        ours = {"PORT": "{port}", "LOG_LEVEL": "warning", "WEB_CONCURRENCY": str(_WORKERS)}
-        command = (sys.executable, "-m", "service")
-        with Server(command, self._folder / "start.log", ours) as server:
-            seconds = server.wait_for("/health/ready")
+        variables = {"PORT": "{port}", "LOG_LEVEL": "warning", "WEB_CONCURRENCY": str(_WORKERS)}
+        start = time.perf_counter()
+        with launched(COMMAND, self._folder / "start.log", variables) as server:
+            wait_until(lambda: server.answers("/health/ready"), "the service is ready")
+            seconds = time.perf_counter() - start
         with serve(self._folder, workers=1) as server:
             for _ in range(_MEMORY_REQUESTS):
-                server.send("/predict", PREDICT.write(self._images))
+                server.send("/predict", *PREDICT.write(self._images))
             return seconds, resident_megabytes(server.workers[0])
 
-    def _in_turns(
-        self, what: str, functions: Mapping[str, Callable[[], float]]
-    ) -> list[dict[str, float]]:
-        rounds = []
+    def _measure(self, what: str, functions: Mapping[str, Callable[[], float]]) -> Rounds:
+        rounds = Rounds()
         for number in range(self._rounds + 1):  # the first one is the warm-up
             print(f"{what}: round {number} of {self._rounds}", file=sys.stderr)
             rounds.append({name: function() for name, function in functions.items()})
-        return rounds[1:]
+        return Rounds(rounds[1:])
 
-    def _throughput(self, contender: Contender, server: Server, workload: Workload) -> float:
+    def _rate(self, contender: Contender, server: Service, workload: Workload) -> float:
+        return self._load(contender, server, workload, self._seconds).rate
+
+    def _cpu(self, contender: Contender, server: Service) -> float:
+        return self._load(contender, server, SINGLES, 2 * self._seconds).cpu_us
+
+    def _load(
+        self, contender: Contender, server: Service, workload: Workload, seconds: int
+    ) -> Throughput:
         time.sleep(_SETTLE_SECONDS)
-        body = (contender.protocol or PREDICT).write(self._images[: workload.images])
-        url = f"http://127.0.0.1:{server.port}{contender.path}"
-        return throughput(url, body, workload.connections, self._seconds, self._folder).rate
+        body = contender.protocol.write(self._images[: workload.images])
+        return closed_loop(server, contender.path, body, workload.connections, seconds)
 
-    def _latency(self, contender: Contender, server: Server, rate: float) -> tuple[float, float]:
-        body = (contender.protocol or PREDICT).write(self._images[:1])
-        load = Load(server.port, [Request(contender.path, body)], _CONNECTIONS, rate)
-        replies = load.run(2 * self._seconds).replies
+    def _latency(self, contender: Contender, server: Service, rate: float) -> tuple[float, float]:
+        request = Request(contender.path, *contender.protocol.write(self._images[:1]))
+        replies = Load(server.port, [request], _CONNECTIONS, rate).run(2 * self._seconds).replies
         if failed := [reply for reply in replies if reply.status != 200]:
             raise LoadError(f"{len(failed)} requests failed: {failed[0]}")
         p50, p99 = np.percentile([1e3 * reply.seconds for reply in replies], (50, 99)).tolist()
         return p50, p99
 
-    def _cpu_microseconds(self, contender: Contender, server: Server) -> float:
-        time.sleep(_SETTLE_SECONDS)
-        (worker,) = server.workers
-        url = f"http://127.0.0.1:{server.port}{contender.path}"
-        body = PREDICT.write(self._images[:1])
-        before = cpu_seconds(worker)
-        done = throughput(url, body, _CONNECTIONS, 2 * self._seconds, self._folder)
-        return 1e6 * (cpu_seconds(worker) - before) / done.requests
-
     def _start(
-        self, field: dict[str, Contender], workers: int, stack: ExitStack
-    ) -> tuple[dict[str, Server], dict[str, str]]:
-        """Start the servers and check their responses; return why some are absent, too."""
-        servers: dict[str, Server] = {}
-        absent: dict[str, str] = {}
+        self, field: Mapping[str, Contender], workers: int, stack: ExitStack
+    ) -> dict[str, Service]:
+        """Start the servers and check their predictions; note those that are absent."""
+        servers: dict[str, Service] = {}
         for name, contender in field.items():
-            if not contender.is_installed:
-                absent[name] = "its environment is not installed"
-                continue
+            body = contender.protocol.write(self._images[:1])
             try:
-                servers[name] = (
-                    stack.enter_context(contender.start(self._folder / f"{name}.log", workers))
-                    if contender.command
-                    else servers[OURS]
+                if contender.command:
+                    log = self._folder / f"{name}.log"
+                    server = stack.enter_context(contender.start(log, workers))
+                else:
+                    server = servers[OURS]
+                wait_until(
+                    partial(server.answers, contender.path, *body), "a prediction", _START_SECONDS
                 )
-                protocol = contender.protocol or PREDICT
-                servers[name].wait_for(contender.path, protocol.write(self._images[:1]))
-                self._check(contender, servers[name])
-            except ServerError as error:
-                servers.pop(name, None)
-                absent[name] = str(error)
-        return servers, absent
+                if contender.predicts:
+                    self._check(contender, server)
+                servers[name] = server
+            except (OSError, ServerError) as error:
+                self.absent[name] = " ".join(str(error).split())[-200:]
+        return servers
 
-    def _check(self, contender: Contender, server: Server) -> None:
+    def _check(self, contender: Contender, server: Service) -> None:
         """Check a server's probabilities.
 
         Raises:
             ServerError: They are not the shipped network's.
         """
-        if not contender.protocol:
-            return
         for count in (1, len(self._images)):
             body = contender.protocol.write(self._images[:count])
-            status, headers, response = server.send(contender.path, body)
+            status, headers, response = server.send(contender.path, *body)
             if status != 200:
                 raise ServerError(f"it answers {count} images with {status}: {response!r:.200}")
-            _, probabilities = contender.protocol.read(headers, response)
+            probabilities = contender.protocol.read(headers, response)
             if not np.abs(probabilities - self._expected[:count]).max() <= _TOLERANCE:
                 raise ServerError(f"it returns other probabilities for {count} images")
 
 
 def _images() -> tuple[Array, Array]:
     """Return MNIST's first test images, uint8 `(256, 784)`, and their probabilities."""
-    data_dir = os.environ.get("DATA_DIR")
-    if not data_dir:
-        sys.exit("expected DATA_DIR to name a directory with MNIST's four IDX files, got none")
-    test = load_mnist(Path(data_dir), Path(), mirrors=()).test
-    assert test is not None
-    images = test.images[: LARGE.images]
+    images = load_real_mnist()[1].images[: LARGE.images]
     network = ModelRepository(ROOT / "models").load("mnist").model
     probabilities = network.predict(images.astype(np.float32) / 255).T
     return images.reshape(len(images), -1), probabilities
 
 
-def _ratio(turns: list[dict[str, float]], who: str, other: str) -> float:
-    return median(turn[who] / turn[other] for turn in turns)
-
-
-def _table(figures: Figures) -> list[str]:
+def _table(figures: Figures) -> str:
     """Return the medians as a table."""
-    names = list(dict.fromkeys(name for turns in figures.values() for name in turns[0]))
-    heads = [f"requests/s: {what}" if what in map(str, WORKLOADS) else what for what in figures]
-    lines = [f"| | {' | '.join(heads)} |", f"|{' --- |' * (len(figures) + 1)}"]
-    for name in names:
-        cells = [
-            f"{median(turn[name] for turn in turns):,.{1 if 'ms' in what else 0}f}"
-            if name in turns[0]
-            else "-"
-            for what, turns in figures.items()
+    names = dict.fromkeys(name for rounds in figures.values() for name in rounds.names)
+    rows = [
+        [
+            name,
+            *(
+                f"{rounds.median(name):,.{1 if 'ms' in what else 0}f}"
+                if name in rounds.names
+                else "-"
+                for what, rounds in figures.items()
+            ),
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+        for name in names
+    ]
+    return table(["", *figures], rows)
 
 
 def _goals(figures: Figures, starts: list[tuple[float, float]]) -> list[Goal]:
     """Return the goals that can be judged by what was measured."""
-    goals = []
-
-    def compare(workload: Workload, who: str, others: dict[str, float]) -> None:
-        turns = figures[str(workload)]
-        for other, ratio in others.items():
-            if who in turns[0] and other in turns[0]:
-                what = f"requests/s, {workload}: {who} / {other}"
-                goals.append(Goal(what, _ratio(turns, who, other), ratio, at_least=True))
-
-    for workload in (SINGLE, SINGLES):
-        compare(workload, OURS, {FASTAPI: 1.2, MLSERVER: 3, BENTOML: 3, LITSERVE: 3})
-    compare(BATCHES, OURS, {FASTAPI: 2})
-    compare(LARGE, OURS, {FASTAPI: 4, PARSE_AND_FORWARD: 0.85})
-    compare(LARGE, BINARY, {FORWARD: 0.9})
+    goals = [
+        Goal(f"{workload}: {who} / {other}", rounds.ratio(who, other), least_ratio, at_least=True)
+        for workload, who, other, least_ratio in RATIOS
+        if {who, other} <= set((rounds := figures[str(workload)]).names)
+    ]
     for what in (P50, P99):
-        middle = {name: median(turn[name] for turn in figures[what]) for name in figures[what][0]}
-        peers = [middle[name] for name in (FASTAPI, MLSERVER, BENTOML, LITSERVE) if name in middle]
+        rounds = figures[what]
+        peers = [rounds.median(name) for name in PEERS if name in rounds.names]
         if peers:
-            goals.append(
-                Goal(f"{what}: {OURS} / the lowest of the others", middle[OURS] / min(peers), 1)
-            )
-    if BASELINE in figures[CPU][0]:
-        goals.append(Goal(f"{CPU}: {OURS} / {BASELINE}", _ratio(figures[CPU], OURS, BASELINE), 0.5))
+            ratio = rounds.median(OURS) / min(peers)
+            goals.append(Goal(f"{what}: {OURS} / the lowest of the others", ratio, 1))
+    if BASELINE in figures[CPU].names:
+        goals.append(Goal(f"{CPU}: {OURS} / {BASELINE}", figures[CPU].ratio(OURS, BASELINE), 0.5))
     seconds, megabytes = zip(*starts, strict=True)
-    goals.append(Goal("seconds from process start to ready", median(seconds), 0.8))
+    goals.append(Goal("seconds from process start to ready", float(np.median(seconds)), 0.8))
     what = f"MB of a worker after {_MEMORY_REQUESTS} requests of {LARGE.images} images"
     goals.append(Goal(what, max(megabytes), 80))
     return goals
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (LoadError, ServerError) as error:
-        sys.exit(str(error))
+    main()

@@ -1,62 +1,56 @@
 """`python -m benchmarks.training`: a training step beside PyTorch, scikit-learn, and the limit.
 
 The limit is the matrix products of a step and nothing else. All contestants train 784-512-256-10 by
-plain SGD and take turns within each round; the figures are medians over the rounds, and a ratio is
-the median of the rounds' ratios. The images are random, four pixels in five blank, as MNIST's are;
-the learning rate is so small that no number grows or vanishes.
+plain SGD, one after another in each round. The images are random, four pixels in five blank, as
+MNIST's are; the learning rate is so small that no number grows or vanishes.
 
-The peers run in an environment of their own, which PEERS names; without it they are left out.
+The peers run in `.venv-bench`; without it they are left out.
 """
 
-import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import processor
+from benchmarks.machine import PEERS, describe
+from benchmarks.report import Goal, Rounds, arguments, publish, table, verdicts
 from nncore import SGD, Dataset, FCModel, SoftmaxCrossEntropy, scale_pixels, train_epoch
 from nncore.types import Array
 from trainer.memory import keep_freed_memory
 
-RESULTS = Path(__file__).with_name("results")
 SIZES = (784, 512, 256, 10)
 BATCHES = (32, 64, 128, 256, 512, 1024)
 IMAGES = 60_000
 LEARNING_RATE = 1e-6
-OURS, LIMIT, TORCH, SKLEARN = "nodestack", "matrix products", "PyTorch", "scikit-learn"
-# (than whom, batches, goal)
-GOALS = (
-    (TORCH, (64, 128, 256), 1.4),
-    (TORCH, (512, 1024), 1.2),
-    (LIMIT, (64,), 0.8),
-    (LIMIT, (256, 512, 1024), 0.9),
-)
-# Below these something has broken.
-FLOORS = ((TORCH, (64, 128, 256), 0.95), (LIMIT, BATCHES[1:], 0.55))
-_SETTLE_SECONDS = 0.05  # the threads of the one before may still be spinning
+OURS, LIMIT, TORCH, SKLEARN = "Nodestack", "matrix products", "PyTorch", "scikit-learn"
+# The least ratio to another, by batch size.
+GOALS = {
+    TORCH: {64: 1.4, 128: 1.4, 256: 1.4, 512: 1.2, 1024: 1.2},
+    LIMIT: {64: 0.8, 256: 0.9, 512: 0.9, 1024: 0.9},
+}
+# Below these the trainer has become slow, and the command fails.
+FLOORS = {
+    TORCH: {64: 0.95, 128: 0.95, 256: 0.95},
+    LIMIT: {64: 0.55, 128: 0.55, 256: 0.55, 512: 0.55, 1024: 0.55},
+}
+_SETTLE_SECONDS = 0.05  # the threads of the previous contestant may still spin
 
+# Trains with batches of a size for a number of steps; returns the seconds.
 Contestant = Callable[[int, int], float]
-Rounds = dict[int, list[dict[str, float]]]
 
 
 def main() -> int:
-    """Print a table and write it to `benchmarks/results/`; fail where a step has become slow."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--images", type=int, default=20_480, help="that a turn trains on")
-    options = parser.parse_args()
+    """Publish the figures; fail where a step has become slow."""
+    options = arguments(__doc__, rounds=9, images=20_480)
     keep_freed_memory()
     rng = np.random.default_rng(0)
     images = rng.integers(1, 256, (IMAGES, 28, 28), dtype=np.uint8)
@@ -64,42 +58,58 @@ def main() -> int:
     labels = rng.integers(0, SIZES[-1], IMAGES)
 
     with ExitStack() as stack:
-        contestants: dict[str, Contestant] = {OURS: _ours(images, labels), LIMIT: _products()}
-        peers = _Peers.start(images, labels)
-        if peers:
-            stack.callback(peers.stop)
-            contestants |= {TORCH: peers.contestant(TORCH), SKLEARN: peers.contestant(SKLEARN)}
+        contestants = {OURS: _nodestack(images, labels), LIMIT: _products()}
+        if (PEERS / "bin" / "python").exists():
+            contestants |= stack.enter_context(_peers(images, labels))
         else:
-            print("no peers' environment: PyTorch and scikit-learn are left out", file=sys.stderr)
-        rounds = _measure(contestants, options.rounds, options.images)
+            print(f"without {PEERS.name}, the peers are left out", file=sys.stderr)
+        figures = _measure(contestants, options.rounds, options.images)
 
-    table = "\n".join([*_table(rounds, list(contestants)), "", *_verdicts(rounds, GOALS)])
-    print(table)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "training.md").write_text(table + "\n")
-    document = {
-        "images_per_second": rounds,
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            **(peers.versions if peers else {}),
-        },
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
-    }
-    (RESULTS / "training.json").write_text(json.dumps(document, indent=1) + "\n")
-    return int(any("not reached" in line for line in _verdicts(rounds, FLOORS)))
+    others = [name for name in contestants if name != OURS]
+    publish(
+        "training",
+        table(
+            ["images/s at batch", *contestants, *(f"{OURS} / {other}" for other in others)],
+            [
+                (
+                    batch,
+                    *(f"{rounds.median(name):,.0f}" for name in contestants),
+                    *(f"{rounds.ratio(OURS, other):.2f}" for other in others),
+                )
+                for batch, rounds in figures.items()
+            ],
+        ),
+        verdicts(_goals(figures, GOALS)),
+        describe(peers=("torch", "scikit-learn")),
+        write=options.write,
+    )
+    return int(not all(floor.holds for floor in _goals(figures, FLOORS)))
 
 
-def _measure(contestants: dict[str, Contestant], rounds: int, images: int) -> Rounds:
-    """Let the contestants take turns; give the images a second of each, round by round.
+def _goals(figures: dict[int, Rounds], limits: dict[str, dict[int, float]]) -> list[Goal]:
+    return [
+        Goal(
+            f"images/s at batch {batch}: {OURS} / {other}",
+            figures[batch].ratio(OURS, other),
+            limit,
+            at_least=True,
+        )
+        for other, by_batch in limits.items()
+        for batch, limit in by_batch.items()
+        if other in figures[batch].names
+    ]
+
+
+def _measure(contestants: dict[str, Contestant], rounds: int, images: int) -> dict[int, Rounds]:
+    """Return images/s by batch size.
 
     Each round goes through all batch sizes, so that a noisy minute spoils some rounds of each and
     not every round of one.
     """
-    results: Rounds = {batch: [] for batch in BATCHES}
+    figures = {batch: Rounds() for batch in BATCHES}
     for batch in BATCHES:
         for contestant in contestants.values():
-            contestant(batch, 3)
+            contestant(batch, 3)  # warm-up
     for _ in range(rounds):
         for batch in BATCHES:
             speeds = {}
@@ -107,11 +117,11 @@ def _measure(contestants: dict[str, Contestant], rounds: int, images: int) -> Ro
                 time.sleep(_SETTLE_SECONDS)
                 steps = images // batch
                 speeds[name] = steps * batch / contestant(batch, steps)
-            results[batch].append(speeds)
-    return results
+            figures[batch].append(speeds)
+    return figures
 
 
-def _ours(images: Array, labels: Array) -> Contestant:
+def _nodestack(images: Array, labels: Array) -> Contestant:
     model = FCModel(
         (28, 28),
         SIZES[1:-1],
@@ -154,78 +164,34 @@ def _products() -> Contestant:
     return multiply
 
 
-class _Peers:
-    """The process in the peers' environment."""
+@contextmanager
+def _peers(images: Array, labels: Array) -> Iterator[dict[str, Contestant]]:
+    """Start the process with PyTorch and scikit-learn."""
+    process = subprocess.Popen(
+        [str(PEERS / "bin" / "python"), str(Path(__file__).with_name("peers.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
-    def __init__(self, python: Path, images: Array, labels: Array) -> None:
-        self._process = subprocess.Popen(
-            [str(python), str(Path(__file__).with_name("peers.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            data = f"{folder}/data.npz"
-            np.savez(data, images=images, labels=labels)
-            self.versions = self._ask(
-                data=data,
-                sizes=SIZES,
-                learning_rate=LEARNING_RATE,
-                threads=len(os.sched_getaffinity(0)),
-            )
+    def request(**request: Any) -> float:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(json.dumps(request), file=process.stdin, flush=True)
+        return float(process.stdout.readline())
 
-    @classmethod
-    def start(cls, images: Array, labels: Array) -> "_Peers | None":
-        python = Path(os.environ.get("PEERS", ".venv-bench")) / "bin" / "python"
-        return cls(python, images, labels) if python.exists() else None
+    def contestant(peer: str) -> Contestant:
+        return lambda batch, steps: request(peer=peer, batch=batch, steps=steps)
 
-    def contestant(self, peer: str) -> Contestant:
-        def train(batch: int, steps: int) -> float:
-            seconds: float = self._ask(peer=peer, batch=batch, steps=steps)["seconds"]
-            return seconds
-
-        return train
-
-    def stop(self) -> None:
-        self._process.communicate()
-
-    def _ask(self, **request: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-
-def _ratio(rounds: Rounds, batch: int, other: str) -> float:
-    return median(speeds[OURS] / speeds[other] for speeds in rounds[batch])
-
-
-def _table(rounds: Rounds, names: list[str]) -> list[str]:
-    others = [name for name in names if name != OURS]
-    head = ["batch", *names, *(f"against {name}" for name in others)]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for batch, speeds in rounds.items():
-        cells = [f"{median(turn[name] for turn in speeds):,.0f}" for name in names]
-        cells += [f"{_ratio(rounds, batch, other):.2f}" for other in others]
-        lines.append(f"| {batch} | {' | '.join(cells)} |")
-    return lines
-
-
-def _verdicts(rounds: Rounds, goals: tuple[tuple[str, tuple[int, ...], float], ...]) -> list[str]:
-    lines = []
-    for other, batches, goal in goals:
-        if other not in rounds[BATCHES[0]][0]:
-            continue
-        missed = {
-            batch: ratio for batch in batches if (ratio := _ratio(rounds, batch, other)) < goal
-        }
-        verdict = ", ".join(f"{ratio:.2f} at {batch}" for batch, ratio in missed.items())
-        lines.append(
-            f"- {goal:.2f} of {other} at batch {', '.join(map(str, batches))}: "
-            + (f"not reached: {verdict}" if missed else "reached")
-        )
-    return lines
+    try:
+        with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+            np.savez(file, images=images, labels=labels)
+            file.flush()
+            threads = len(os.sched_getaffinity(0))
+            request(data=file.name, sizes=SIZES, learning_rate=LEARNING_RATE, threads=threads)
+        yield {TORCH: contestant(TORCH), SKLEARN: contestant(SKLEARN)}
+    finally:
+        process.communicate()
 
 
 if __name__ == "__main__":

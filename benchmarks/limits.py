@@ -1,7 +1,6 @@
 """The limits of any server: processes, one per core, that only parse or predict.
 
-`python -m benchmarks.serving.limits {forward,json} BODY SECONDS` is one of them; it prints
-requests/s.
+`python -m benchmarks.limits {forward,json} BODY SECONDS` is one of them; it prints requests/s.
 """
 
 import json
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 import simdjson
 
-from benchmarks.serving.server import ONE_THREAD, ROOT
+from benchmarks.contenders import ONE_THREAD
+from benchmarks.machine import ROOT
 from nncore.repository import ModelRepository
 
 FORWARD, PARSE_AND_FORWARD = "the forward pass alone", "parsing JSON and the forward pass alone"
-_MODES = {FORWARD: "forward", PARSE_AND_FORWARD: "json"}
+MODES = {FORWARD: "forward", PARSE_AND_FORWARD: "json"}
 _WARM_UPS = 5
 
 
@@ -34,7 +34,7 @@ def limit(name: str, body: Path, workers: int, seconds: float) -> float:
     """
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", __spec__.name, _MODES[name], str(body), str(seconds)],
+            [sys.executable, "-m", __spec__.name, MODES[name], str(body), str(seconds)],
             cwd=ROOT,
             env={**os.environ, **ONE_THREAD},
             stdin=subprocess.PIPE,

@@ -4,10 +4,11 @@ local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.body = file:read("*a")
 file:close()
 
-function done(summary)
+function done(summary, latency)
   local e = summary.errors
   io.write(string.format(
-    '{"requests": %d, "seconds": %f, "errors": %d}\n',
-    summary.requests, summary.duration / 1e6, e.connect + e.read + e.write + e.status + e.timeout
+    '{"requests": %d, "seconds": %f, "errors": %d, "p99_ms": %f}\n',
+    summary.requests, summary.duration / 1e6,
+    e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(99) / 1e3
   ))
 end
