@@ -25,15 +25,15 @@ def copy_version(source: Path, folder: Path) -> None:
     _forge_manifest(folder, version=int(folder.name))
 
 
-def damages(sound: Path) -> list[Damage]:
-    """Return the damages of versions that have the layout of a sound one."""
-    sizes = {file: (sound / file).stat().st_size for file in _FILES}
-    truncations = [
-        partial(_truncate, file=file, size=int(share * size))
-        for file, size in sizes.items()
-        for share in (0, 0.001, 0.5, 0.999)
-    ]
-    # Anything else in the place of a file, or of the version.
+def flip(folder: Path, file: str, share: float) -> None:
+    """Flip a bit after a share of the bytes of a file."""
+    content = bytearray((folder / file).read_bytes())
+    content[int(share * len(content))] ^= 1
+    (folder / file).write_bytes(content)
+
+
+def damages() -> list[Damage]:
+    """Return the damages."""
     kinds: list[Callable[[Path], object]] = [
         Path.mkdir,
         os.mkfifo,
@@ -42,77 +42,20 @@ def damages(sound: Path) -> list[Damage]:
     ]
     file_kinds = [*kinds, lambda _: None, lambda path: path.symlink_to("/dev/zero"), _make_huge]
     return [
-        *flips(sound),
-        *truncations,
-        *_forgeries(sound),
+        *(partial(flip, file=file, share=s) for file in _FILES for s in (0, 0.01, 0.3, 0.8)),
+        *(partial(_truncate, file=file, share=s) for file in _FILES for s in (0, 0.5, 0.999)),
         *(partial(_replace, make=make) for make in (*kinds, Path.touch)),
         *(partial(_replace, make=make, file=file) for make in file_kinds for file in _FILES),
+        # No checksum detects these.
+        *(partial(_forge_weight, value=value) for value in (np.nan, np.inf)),
+        *(partial(_forge_manifest, layers=[784, size, 10]) for size in (17, 10**12)),
+        partial(_forge_manifest, probes=[]),
+        partial(_forge_manifest, version=1),
     ]
 
 
-def flips(sound: Path) -> list[Damage]:
-    """Return damages of one bit, in each part of the weights and in each value of the manifest."""
-    weights = (sound / WEIGHTS_FILE).read_bytes()
-    first = 8 + int.from_bytes(weights[:8], "little")
-    positions = [0, 7, 8, first // 2, first, (first + len(weights)) // 2, len(weights) - 1]
-    manifest = (sound / MANIFEST_FILE).read_bytes()
-    values, start = [], 0
-    for line in manifest.splitlines(keepends=True):  # one line per member
-        if b": " in line:
-            values.append(start + (line.index(b": ") + len(line)) // 2)
-        start += len(line)
-    return [
-        *(partial(_flip, file=WEIGHTS_FILE, position=position) for position in positions),
-        *(partial(_flip, file=MANIFEST_FILE, position=position) for position in values),
-    ]
-
-
-def _forgeries(sound: Path) -> list[Damage]:
-    """Return damages that no checksum detects."""
-    manifest = Manifest.from_json((sound / MANIFEST_FILE).read_bytes())
-    pixels, hidden, classes = manifest.layers
-    members: list[dict[str, Any]] = [
-        {"layers": [pixels, hidden + 1, classes]},
-        {"layers": [pixels, 10**12, classes]},
-        {"labels": manifest.labels[1:]},
-        {"probes": []},
-        {"version": 1},
-    ]
-    tensors: list[tuple[str, Any]] = [
-        *((name, value) for name in ("0.weight", "2.weight") for value in (np.nan, np.inf)),
-        ("2.weight", None),
-    ]
-    return [
-        *(partial(_forge_manifest, **member) for member in members),
-        *(partial(_forge_tensor, name=name, value=value) for name, value in tensors),
-    ]
-
-
-def _truncate(folder: Path, file: str, size: int) -> None:
-    os.truncate(folder / file, size)
-
-
-def _flip(folder: Path, file: str, position: int) -> None:
-    content = bytearray((folder / file).read_bytes())
-    content[position] ^= 1
-    (folder / file).write_bytes(content)
-
-
-def _forge_manifest(folder: Path, **members: Any) -> None:
-    manifest = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
-    (folder / MANIFEST_FILE).write_text(replace(manifest, **members).to_json())
-
-
-def _forge_tensor(folder: Path, name: str, value: float | None) -> None:
-    """Replace one weight of a tensor, or leave the tensor out."""
-    tensors = {key: tensor.copy() for key, tensor in load_file(folder / WEIGHTS_FILE).items()}
-    if value is None:
-        del tensors[name]
-    else:
-        tensors[name][0, 0] = value
-    weights = save(tensors)
-    (folder / WEIGHTS_FILE).write_bytes(weights)
-    _forge_manifest(folder, sha256=hashlib.sha256(weights).hexdigest())
+def _truncate(folder: Path, file: str, share: float) -> None:
+    os.truncate(folder / file, int(share * (folder / file).stat().st_size))
 
 
 def _replace(folder: Path, make: Callable[[Path], object], file: str = ".") -> None:
@@ -127,3 +70,16 @@ def _replace(folder: Path, make: Callable[[Path], object], file: str = ".") -> N
 def _make_huge(path: Path) -> None:
     path.touch()
     os.truncate(path, 2**40)
+
+
+def _forge_weight(folder: Path, value: float) -> None:
+    tensors = {name: tensor.copy() for name, tensor in load_file(folder / WEIGHTS_FILE).items()}
+    tensors["0.weight"][0, 0] = value
+    weights = save(tensors)
+    (folder / WEIGHTS_FILE).write_bytes(weights)
+    _forge_manifest(folder, sha256=hashlib.sha256(weights).hexdigest())
+
+
+def _forge_manifest(folder: Path, **members: Any) -> None:
+    manifest = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
+    (folder / MANIFEST_FILE).write_text(replace(manifest, **members).to_json())

@@ -2,9 +2,9 @@
 
 import random
 import shutil
-import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 
 from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE
 from tests.stress.conftest import Record
-from tests.stress.damages import Damage, copy_version, damages, flips
+from tests.stress.damages import Damage, copy_version, damages, flip
 from tests.stress.versions import RIGHT_WRONG_CLOSED, Versions, check_replies
 from tests.support.load import Load
 from tests.support.server import Service, serve, wait_until
@@ -30,7 +30,7 @@ def test_reloads(tmp_path: Path, versions: Versions, record: Record, long: bool)
     """Publish every damage, renamed into place or written slowly (in short form one of the two).
 
     After each few of them a sound version is published, and something else is done to the
-    repository or to the workers.
+    repository.
     """
     # A refusal is logged as an error, and there are hundreds.
     settings = {"RELOAD_SECONDS": "0.2", "LOG_LEVEL": "critical"}
@@ -39,8 +39,8 @@ def test_reloads(tmp_path: Path, versions: Versions, record: Record, long: bool)
         Load(service.port, [versions.request], CONNECTIONS) as load,
     ):
         repository = Repository(tmp_path / "workshop", service, versions)
-        restarts = repository.damage_everything(long)
-    counts = check_replies(load.replies, reconnects=restarts * CONNECTIONS)
+        repository.damage_everything(long)
+    counts = check_replies(load.replies)
     assert not long or max(repository.seconds) <= MAX_SECONDS
     record(RIGHT_WRONG_CLOSED, counts)
     record("damaged versions, all refused", repository.damaged)
@@ -65,17 +65,15 @@ class Repository:
         self._versions = versions
         self._choice = random.Random(0)
         self._sound = [1]  # the versions on disk that are sound
-        self._damages = damages(self._models / "1")
-        self._flips = flips(self._models / "1")
+        self._damages = damages()
         workshop.mkdir()
 
-    def damage_everything(self, long: bool) -> int:
-        """Publish every damage, among other changes; return how often workers were replaced."""
+    def damage_everything(self, long: bool) -> None:
+        """Publish every damage, among other changes."""
         changes: list[Callable[[], None]] = [
             self._damage_the_served_version,
             self._publish_many,
             self._repair_in_place,
-            self._replace_workers,
             self._remove_the_newest,
             self._remove_the_old,
         ]
@@ -90,7 +88,6 @@ class Repository:
             self._publish()
             assert self._service.workers == workers, "a worker was lost"
             change()
-        return sum(at % len(changes) == 3 for at in range(len(starts)))
 
     def _publish_damaged(self, batch: Sequence[tuple[Damage, bool]]) -> None:
         """Publish damaged versions; every worker must refuse each."""
@@ -141,20 +138,13 @@ class Repository:
     def _repair_in_place(self) -> None:
         """Write sound files over those of a version that was refused."""
         number = self._next()
-        self._publish_damaged([(self._choice.choice(self._flips), False)])
+        self._publish_damaged([(partial(flip, file=WEIGHTS_FILE, share=0.5), False)])
         version = self._make(number)
         self._versions.add_copy(number, self._sound[-1])
         for file in (WEIGHTS_FILE, MANIFEST_FILE):
             write_slowly(self._models / str(number) / file, (version / file).read_bytes())
         shutil.rmtree(version)
         self._expect_served(number)
-
-    def _replace_workers(self) -> None:
-        """Replace the workers by SIGHUP."""
-        workers = set(self._service.workers)
-        self._service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: workers.isdisjoint(self._service.workers), "the old workers end")
-        self._publish()
 
     def _remove_the_newest(self) -> None:
         """Return to the version before, which may not be loaded."""

@@ -4,11 +4,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from math import inf
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -23,12 +22,9 @@ pytestmark = pytest.mark.stress
 WORKERS = 2
 EVERY_SECONDS = 1.0
 READINESS_SECONDS = 0.05
-WINDOW_SECONDS = 0.1
-MAX_RECOVERY_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 0.5
 # A client may send on a connection whose end it has not noticed yet.
 UNSEEN_SECONDS = 0.05
-# Throughput is back where it is this share of the usual.
-RECOVERED = 0.8
 CONNECTIONS = 4
 GRACE_SECONDS = 8
 
@@ -48,7 +44,7 @@ def test_worker_kills(tmp_path: Path, versions: Versions, record: Record, long: 
         with Load(service.port, [versions.request], 2 * CONNECTIONS) as load:
             time.sleep(1)
             with repeating(watch, READINESS_SECONDS):
-                for _ in range(60 if long else 6):
+                for _ in range(60 if long else 4):
                     time.sleep(EVERY_SECONDS)
                     os.kill(choice.choice(service.workers), signal.SIGKILL)
                     kills.append(time.monotonic())
@@ -62,30 +58,13 @@ def test_worker_kills(tmp_path: Path, versions: Versions, record: Record, long: 
             f"a request was lost without a kill: {reply}"
         )
     assert unready == []
-    recoveries = recovery_seconds(load.replies, kills)
-    assert not long or max(recoveries) <= MAX_RECOVERY_SECONDS
+    ends = sorted(reply.due + reply.seconds for reply in load.replies if not reply.fault)
+    pause = max(after - before for before, after in pairwise(ends))
+    assert not long or pause <= MAX_PAUSE_SECONDS
     record("workers killed under load", len(kills))
     record("responses right; wrong", f"{len(load.replies) - len(lost):,}; 0")
     record("requests lost with their worker, per kill", f"{len(lost) / len(kills):.1f}")
-    record(
-        "until throughput is back, median and longest",
-        f"{median(recoveries):.1f} s, {max(recoveries):.1f} s",
-    )
-
-
-def recovery_seconds(replies: Sequence[Reply], kills: Sequence[float]) -> list[float]:
-    """Return how long after each kill throughput is back."""
-    ends = [reply.due + reply.seconds for reply in replies if not reply.fault]
-
-    def rate(start: float, seconds: float) -> float:
-        return sum(start < end <= start + seconds for end in ends) / seconds
-
-    usual = median(rate(kill - 4 * WINDOW_SECONDS, 4 * WINDOW_SECONDS) for kill in kills)
-    windows = [WINDOW_SECONDS * number for number in range(21)]
-    return [
-        next((at for at in windows if rate(kill + at, WINDOW_SECONDS) >= RECOVERED * usual), inf)
-        for kill in kills
-    ]
+    record("longest time without a right response", f"{pause:.2f} s")
 
 
 def test_restarts(tmp_path: Path, versions: Versions, record: Record, long: bool) -> None:
