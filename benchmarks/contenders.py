@@ -17,8 +17,6 @@ FASTAPI, MLSERVER, BENTOML, LITSERVE = "FastAPI", "MLServer", "BentoML", "LitSer
 PACKAGES = ("fastapi", "uvicorn", "mlserver", "bentoml", "litserve", "onnxruntime")
 BASELINE_COMMIT = "5f694d1"
 BASELINE = f"{OURS} at {BASELINE_COMMIT}"
-# One worker per core, and no threads beside it.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _SERVERS = Path(__file__).with_name("servers")
 
 
@@ -50,8 +48,7 @@ class Contender:
             return text.replace("{workers}", str(workers))
 
         variables = {name: fill(value) for name, value in self.variables.items()}
-        command = [fill(part) for part in self.command]
-        return launched(command, log, ONE_THREAD | variables, self.folder)
+        return launched([fill(part) for part in self.command], log, variables, self.folder)
 
 
 def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:

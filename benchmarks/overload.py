@@ -27,8 +27,10 @@ from tests.support.server import Service, free_port, serve
 SIZES = (1, 64)
 TIMES = 4
 _CAPACITY_CONNECTIONS, _CROWD = 16, 256
-# Each connection is one file, for which a worker has 2048.
+# Each connection is one file, of which a worker may open 2048.
 _MAX_CONNECTIONS, _OPEN_FILES = 1500, 4096
+# A client sends one request per period, longer than a request may wait.
+_PERIOD_SECONDS = 1
 _PROBED = ("/health", "/metrics")
 _PROBE_SECONDS = 0.05
 _MAX_QUEUE_SECONDS = 0.5
@@ -76,12 +78,14 @@ def _measure(
     figures = {"capacity, requests/s": capacity}
     loads = {
         f"{_CROWD} connections": (_CROWD, None),
-        "at capacity": (_MAX_CONNECTIONS, capacity),
-        f"at {TIMES} times capacity": (_MAX_CONNECTIONS, TIMES * capacity),
+        "at capacity": (_clients(capacity), capacity),
+        f"at {TIMES} times capacity": (_clients(TIMES * capacity), TIMES * capacity),
     }
     for name, (connections, rate) in loads.items():
         probe = pool.submit(_probe, server.port, seconds)
+        end = time.monotonic() + seconds
         replies = Load(server.port, [request], connections, rate).run(seconds).replies
+        replies = [reply for reply in replies if reply.due < end]
         accepted, rejected = _milliseconds(replies, 200), _milliseconds(replies, 503)
         figures |= {
             f"{name}: accepted/s": len(accepted) / seconds,
@@ -92,6 +96,10 @@ def _measure(
         }
         time.sleep(1)  # for the queue to become empty
     return figures
+
+
+def _clients(rate: float) -> int:
+    return min(_MAX_CONNECTIONS, max(1, round(_PERIOD_SECONDS * rate)))
 
 
 def _milliseconds(replies: list[Reply], status: int) -> list[float]:

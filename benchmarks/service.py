@@ -9,6 +9,7 @@ It needs wrk, MNIST's files in DATA_DIR, and `.venv-bench`. A server that does n
 out.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -42,12 +43,13 @@ from benchmarks.mnist import load_real_mnist
 from benchmarks.protocols import PREDICT
 from benchmarks.report import Goal, Rounds, arguments, publish, table, verdicts
 from nncore.repository import ModelRepository
-from nncore.types import Array
 from tests.support.load import Load, Request
 from tests.support.processes import pinned, resident_megabytes
 from tests.support.server import COMMAND, ServerError, Service, launched, serve, wait_until
 
+# One worker per core, and no threads beside it, for all servers.
 _WORKERS = 2
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _TOLERANCE = 1e-4
 _START_SECONDS = 60
 _SETTLE_SECONDS = 0.1
@@ -86,13 +88,13 @@ Figures = dict[str, Rounds]
 def main() -> None:
     """Publish the figures."""
     options = arguments(__doc__, rounds=5, seconds=2)
-    images, expected = _images()
+    os.environ |= ONE_THREAD
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = folder / "mnist.onnx"
         export = (sys.executable, "-m", "trainer", "export", "models/mnist", "--onnx", str(model))
         subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        bench = _Bench(images, expected, folder, options.rounds, options.seconds)
+        bench = _Bench(folder, options.rounds, options.seconds)
         field = contenders(folder, model)
         figures, rate = bench.compare(field)
         figures[CPU] = bench.cpu_microseconds(
@@ -111,28 +113,18 @@ def main() -> None:
 
 
 class _Bench:
-    """Measures servers alternately.
-
-    Args:
-        images: uint8 `(256, 784)`.
-        expected: Their probabilities, `(256, 10)`.
-        folder: For logs and bodies.
-        rounds: How often everything is measured.
-        seconds: How long.
+    """Measures servers alternately; logs go to a folder.
 
     Attributes:
         absent: Why some servers are not measured, by name.
     """
 
-    def __init__(
-        self, images: Array, expected: Array, folder: Path, rounds: int, seconds: int
-    ) -> None:
+    def __init__(self, folder: Path, rounds: int, seconds: int) -> None:
         self.absent: dict[str, str] = {}
-        self._images = images
-        self._expected = expected
-        self._folder = folder
-        self._rounds = rounds
-        self._seconds = seconds
+        self._images = load_real_mnist()[1].images[: LARGE.images].reshape(LARGE.images, -1)
+        network = ModelRepository(ROOT / "models").load("mnist").model
+        self._expected = network.predict(self._images.astype(np.float32) / 255).T
+        self._folder, self._rounds, self._seconds = folder, rounds, seconds
 
     def compare(self, field: Mapping[str, Contender]) -> tuple[Figures, float]:
         """Measure throughput, and latency at the same fixed rate, which is returned, too."""
@@ -145,8 +137,7 @@ class _Bench:
                     for name, server in servers.items()
                 }
                 if workload == LARGE:
-                    body = self._folder / "pixels"
-                    body.write_bytes(PREDICT.write(self._images).content)
+                    body = PREDICT.write(self._images).content
                     for name in (FORWARD, PARSE_AND_FORWARD):
                         functions[name] = partial(limit, name, body, _WORKERS, self._seconds)
                 figures[str(workload)] = self._measure(str(workload), functions)
@@ -241,11 +232,7 @@ class _Bench:
         return servers
 
     def _check(self, contender: Contender, server: Service) -> None:
-        """Check a server's probabilities.
-
-        Raises:
-            ServerError: They are not the shipped network's.
-        """
+        """Raise ServerError where a server does not return the shipped network's probabilities."""
         for count in (1, len(self._images)):
             body = contender.protocol.write(self._images[:count])
             status, headers, response = server.send(contender.path, *body)
@@ -256,30 +243,18 @@ class _Bench:
                 raise ServerError(f"it returns other probabilities for {count} images")
 
 
-def _images() -> tuple[Array, Array]:
-    """Return MNIST's first test images, uint8 `(256, 784)`, and their probabilities."""
-    images = load_real_mnist()[1].images[: LARGE.images]
-    network = ModelRepository(ROOT / "models").load("mnist").model
-    probabilities = network.predict(images.astype(np.float32) / 255).T
-    return images.reshape(len(images), -1), probabilities
-
-
 def _table(figures: Figures) -> str:
     """Return the medians as a table."""
+
+    def cell(name: str, what: str) -> str:
+        digits = 1 if what in (P50, P99) else 0
+        rounds = figures[what]
+        return f"{rounds.median(name):,.{digits}f}" if name in rounds.names else "-"
+
     names = dict.fromkeys(name for rounds in figures.values() for name in rounds.names)
-    rows = [
-        [
-            name,
-            *(
-                f"{rounds.median(name):,.{1 if 'ms' in what else 0}f}"
-                if name in rounds.names
-                else "-"
-                for what, rounds in figures.items()
-            ),
-        ]
-        for name in names
-    ]
-    return table(["", *figures], rows)
+    return table(
+        ["", *figures], [[name, *(cell(name, what) for what in figures)] for name in names]
+    )
 
 
 def _goals(figures: Figures, starts: list[tuple[float, float]]) -> list[Goal]:
