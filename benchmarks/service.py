@@ -95,11 +95,9 @@ def main() -> None:
         export = (sys.executable, "-m", "trainer", "export", "models/mnist", "--onnx", str(model))
         subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         bench = _Bench(folder, options.rounds, options.seconds)
-        field = contenders(folder, model)
-        figures, rate = bench.compare(field)
-        figures[CPU] = bench.cpu_microseconds(
-            {name: field[name] for name in (OURS, FASTAPI, EMPTY)}
-        )
+        figures, rate = bench.compare(contenders(folder, model, _WORKERS))
+        single = contenders(folder, model, 1)
+        figures[CPU] = bench.cpu_us({name: single[name] for name in (OURS, FASTAPI, EMPTY)})
         starts = [bench.start_up() for _ in range(options.rounds)]
     publish(
         "service",
@@ -130,7 +128,7 @@ class _Bench:
         """Measure throughput, and latency at the same fixed rate, which is returned, too."""
         figures: Figures = {}
         with ExitStack() as stack:
-            servers = self._start(field, _WORKERS, stack)
+            servers = self._start(field, stack)
             for workload in (SINGLE, SINGLES, BATCHES, LARGE):
                 functions = {
                     name: partial(self._rate, field[name], server, workload)
@@ -152,7 +150,7 @@ class _Bench:
                 figures[P99].append({name: p99 for name, (_, p99) in points.items()})
         return figures, rate
 
-    def cpu_microseconds(self, field: Mapping[str, Contender]) -> Rounds:
+    def cpu_us(self, field: Mapping[str, Contender]) -> Rounds:
         """Measure the CPU time per one-image request, one worker on a core of its own."""
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -160,7 +158,7 @@ class _Bench:
                 field = {**field, BASELINE: baseline(scratch)}
             except subprocess.CalledProcessError as error:
                 self.absent[BASELINE] = str(error)
-            servers = self._start(field, 1, stack)
+            servers = self._start(field, stack)
             pids = [pid for server in servers.values() for pid in (server.pid, *server.workers)]
             stack.enter_context(pinned(*pids))
             functions = {
@@ -208,25 +206,20 @@ class _Bench:
         p50, p99 = np.percentile([1e3 * reply.seconds for reply in replies], (50, 99)).tolist()
         return p50, p99
 
-    def _start(
-        self, field: Mapping[str, Contender], workers: int, stack: ExitStack
-    ) -> dict[str, Service]:
+    def _start(self, field: Mapping[str, Contender], stack: ExitStack) -> dict[str, Service]:
         """Start the servers and check their predictions; note those that are absent."""
         servers: dict[str, Service] = {}
         for name, contender in field.items():
+            log = self._folder / f"{name}.log"
+            server = launched(contender.command, log, contender.variables, contender.folder)
             body = contender.protocol.write(self._images[:1])
             try:
-                if contender.command:
-                    log = self._folder / f"{name}.log"
-                    server = stack.enter_context(contender.start(log, workers))
-                else:
-                    server = servers[OURS]
-                wait_until(
-                    partial(server.answers, contender.path, *body), "a prediction", _START_SECONDS
-                )
+                running = stack.enter_context(server) if contender.command else servers[OURS]
+                answers = partial(running.answers, contender.path, *body)
+                wait_until(answers, "a prediction", _START_SECONDS)
                 if contender.predicts:
-                    self._check(contender, server)
-                servers[name] = server
+                    self._check(contender, running)
+                servers[name] = running
             except (OSError, ServerError) as error:
                 self.absent[name] = " ".join(str(error).split())[-200:]
         return servers
@@ -252,9 +245,8 @@ def _table(figures: Figures) -> str:
         return f"{rounds.median(name):,.{digits}f}" if name in rounds.names else "-"
 
     names = dict.fromkeys(name for rounds in figures.values() for name in rounds.names)
-    return table(
-        ["", *figures], [[name, *(cell(name, what) for what in figures)] for name in names]
-    )
+    rows = [[name, *(cell(name, what) for what in figures)] for name in names]
+    return table(["", *figures], rows)
 
 
 def _goals(figures: Figures, starts: list[tuple[float, float]]) -> list[Goal]:
