@@ -1,10 +1,8 @@
 """`python -m benchmarks.ablation`: the effect of each part of the `default` recipe.
 
 Each variant changes one thing of the recipe, trains for fewer epochs, and is measured on validation
-images; the test images are not used. Techniques that `nncore` and `trainer` leave out for lack of
-effect are implemented here, behind the same interfaces, so that the comparison can be repeated.
-
-It needs MNIST's files in DATA_DIR, and takes half an hour.
+images. Techniques that `nncore` and `trainer` leave out for lack of effect are implemented here. It
+needs MNIST's files in DATA_DIR, and takes half an hour.
 """
 
 import sys
