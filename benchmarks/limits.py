@@ -17,20 +17,11 @@ _WARM_UPS = 5
 
 
 def limit(name: str, body: bytes, workers: int, seconds: float) -> float:
-    """Return the requests per second of some processes together.
-
-    Args:
-        name: FORWARD or PARSE_AND_FORWARD.
-        body: The JSON of a request, `{"pixels": [...]}`.
-        workers: How many processes run at the same time.
-        seconds: How long.
-    """
+    """Return the requests per second of some processes together; the body is that of `/predict`."""
     context = multiprocessing.get_context("spawn")
     start, rates = context.Barrier(workers), context.SimpleQueue()
-    processes = [
-        context.Process(target=_run, args=(name, body, seconds, start, rates), daemon=True)
-        for _ in range(workers)
-    ]
+    arguments = (name, body, seconds, start, rates)
+    processes = [context.Process(target=_run, args=arguments) for _ in range(workers)]
     for process in processes:
         process.start()
     for process in processes:

@@ -29,8 +29,6 @@ TIMES = 4
 _CAPACITY_CONNECTIONS, _CROWD = 16, 256
 # Each connection is one file, of which a worker may open 2048.
 _MAX_CONNECTIONS, _OPEN_FILES = 1500, 4096
-# A client sends one request per period, longer than a request may wait.
-_PERIOD_SECONDS = 1
 _PROBED = ("/health", "/metrics")
 _PROBE_SECONDS = 0.05
 _MAX_QUEUE_SECONDS = 0.5
@@ -99,7 +97,8 @@ def _measure(
 
 
 def _clients(rate: float) -> int:
-    return min(_MAX_CONNECTIONS, max(1, round(_PERIOD_SECONDS * rate)))
+    """Return so many clients that each sends about once a second; no request may wait longer."""
+    return min(_MAX_CONNECTIONS, int(rate) + 1)
 
 
 def _milliseconds(replies: list[Reply], status: int) -> list[float]:

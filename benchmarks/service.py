@@ -45,7 +45,7 @@ from benchmarks.report import Goal, Rounds, arguments, publish, table, verdicts
 from nncore.repository import ModelRepository
 from tests.support.load import Load, Request
 from tests.support.processes import pinned, resident_megabytes
-from tests.support.server import COMMAND, ServerError, Service, launched, serve, wait_until
+from tests.support.server import ServerError, Service, launched, serve, wait_until
 
 # One worker per core, and no threads beside it, for all servers.
 _WORKERS = 2
@@ -64,9 +64,10 @@ class Workload(NamedTuple):
     connections: int
 
     def __str__(self) -> str:
-        images = "1 image" if self.images == 1 else f"{self.images} images"
-        connections = "1 connection" if self.connections == 1 else f"{self.connections} connections"
-        return f"requests/s: {images}, {connections}"
+        images, connections = ("s" * (count > 1) for count in self)
+        return (
+            f"requests/s: {self.images} image{images}, {self.connections} connection{connections}"
+        )
 
 
 SINGLE, SINGLES, BATCHES, LARGE = Workload(1, 1), Workload(1, 16), Workload(64, 4), Workload(256, 4)
@@ -168,10 +169,8 @@ class _Bench:
 
     def start_up(self) -> tuple[float, float]:
         """Return the seconds until the service is ready, and a worker's memory after some load."""
-        variables = {"PORT": "{port}", "LOG_LEVEL": "warning", "WEB_CONCURRENCY": str(_WORKERS)}
         start = time.perf_counter()
-        with launched(COMMAND, self._folder / "start.log", variables) as server:
-            wait_until(lambda: server.answers("/health/ready"), "the service is ready")
+        with serve(self._folder, workers=_WORKERS):
             seconds = time.perf_counter() - start
         with serve(self._folder, workers=1) as server:
             for _ in range(_MEMORY_REQUESTS):
@@ -258,8 +257,7 @@ def _goals(figures: Figures, starts: list[tuple[float, float]]) -> list[Goal]:
     ]
     for what in (P50, P99):
         rounds = figures[what]
-        peers = [rounds.median(name) for name in PEERS if name in rounds.names]
-        if peers:
+        if peers := [rounds.median(name) for name in PEERS if name in rounds.names]:
             ratio = rounds.median(OURS) / min(peers)
             goals.append(Goal(f"{what}: {OURS} / the lowest of the others", ratio, 1))
     if BASELINE in figures[CPU].names:

@@ -154,8 +154,8 @@ def _peers(images: Array, labels: Array) -> Iterator[dict[str, Contestant]]:
     )
 
     def request(**request: Any) -> float:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        assert process.stdin
+        assert process.stdout
         print(json.dumps(request), file=process.stdin, flush=True)
         return float(process.stdout.readline())
 
