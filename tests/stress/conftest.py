@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import resource
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -31,9 +30,7 @@ def long() -> bool:
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
     """A function that notes a figure of this experiment by name."""
-    name = request.node.name.removeprefix("test_").replace("_", " ")
-    figures = _figures.setdefault(name, {})
-    return figures.__setitem__
+    return _figures.setdefault(request.node.nodeid, {}).__setitem__
 
 
 @pytest.fixture
@@ -57,7 +54,8 @@ def _many_open_files() -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures; the long form of all experiments writes them into the document."""
     lines = ["| experiment | what | figure |", "| --- | --- | --- |"]
-    for name, figures in _figures.items():
+    for test, figures in sorted(_figures.items()):
+        name = test.partition("::test_")[2].replace("_", " ")
         names = [name] + [""] * len(figures)
         lines += [
             f"| {n} | {what} | {figures[what]} |" for n, what in zip(names, figures, strict=False)
@@ -78,9 +76,9 @@ def _all_selected(reporter: pytest.TerminalReporter) -> bool:
 
 
 def _machine() -> str:
-    cpus = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return (
-        f"{cpus[1] if cpus else platform.processor()}, {os.cpu_count()} cores; "
-        f"Python {platform.python_version()}, gunicorn {version('gunicorn')}; "
-        f"{datetime.now(UTC):%Y-%m-%d}."
+        f"{names[0]}, {os.cpu_count()} cores; Python {platform.python_version()}, "
+        f"gunicorn {version('gunicorn')}; {datetime.now(UTC):%Y-%m-%d}."
     )

@@ -10,13 +10,13 @@ import pytest
 from tests.stress.conftest import Record
 from tests.stress.versions import Versions, check_replies, check_workers, p99
 from tests.support.load import Load
-from tests.support.processes import cpu_seconds, open_files, pinned, resident_megabytes, threads
-from tests.support.server import Service, serve
+from tests.support.processes import open_files, pinned, resident_megabytes, threads
+from tests.support.server import serve
 
 pytestmark = pytest.mark.stress
 
 CONNECTIONS = 8
-LOAD = 0.7
+LOAD, CAPACITY_SECONDS = 0.7, 3
 RELOAD_EVERY_SECONDS = 5
 MAX_GROWTH = 1.02
 MAX_SLOWDOWN = 1.2
@@ -37,7 +37,8 @@ def test_soak(tmp_path: Path, versions: Versions, record: Record, long: bool) ->
     with serve(tmp_path, versions.models, workers=1, RELOAD_SECONDS="0.5") as service:
         (worker,) = service.workers
         with pinned(service.pid, worker):
-            rate = LOAD * capacity(service, versions, worker)
+            closed_loop = Load(service.port, versions.requests, CONNECTIONS).run(CAPACITY_SECONDS)
+            rate = LOAD * len(closed_loop.replies) / CAPACITY_SECONDS
             start = time.monotonic()
             with Load(service.port, versions.requests, CONNECTIONS, rate) as load:
                 samples = watch(versions, worker, seconds)
@@ -59,18 +60,6 @@ def test_soak(tmp_path: Path, versions: Versions, record: Record, long: bool) ->
     assert max(sample.files for sample in last) <= max(sample.files for sample in first)
     assert max(sample.threads for sample in last) <= max(sample.threads for sample in first)
     assert not long or times[1] <= MAX_SLOWDOWN * times[0]
-
-
-def capacity(service: Service, versions: Versions, worker: int) -> float:
-    """Return the requests per second for which the worker would compute all the time."""
-    with Load(service.port, versions.requests, CONNECTIONS) as load:
-        time.sleep(2)
-    rate = len(load.replies) / 4
-    with Load(service.port, versions.requests, CONNECTIONS, rate):
-        start, before = time.monotonic(), cpu_seconds(worker)
-        time.sleep(3)
-        share = (cpu_seconds(worker) - before) / (time.monotonic() - start)
-    return rate / share
 
 
 def watch(versions: Versions, worker: int, seconds: int) -> list[Sample]:

@@ -62,16 +62,17 @@ class Versions:
         self.request = self._make("/predict", {"pixels": pixels.tolist()})
         infer = "/v2/models/mnist/infer"
         values = {"inputs": [tensor | {"data": pixels.ravel().tolist()}]}
-        head_length = {_BINARY: str(len(binary)), "Content-Type": "application/octet-stream"}
+        octets = {"Content-Type": "application/octet-stream"}
+        head_length = octets | {_BINARY: str(len(binary))}
         self.requests = [
             self.request,
-            self._make("/predict", pixels.tobytes(), "application/octet-stream"),
-            self._make("/predict", npy.getvalue(), "application/x-npy"),
-            self._make("/predict", png.getvalue(), "image/png", image=1),
+            self._make("/predict", pixels.tobytes(), octets),
+            self._make("/predict", npy.getvalue(), {"Content-Type": "application/x-npy"}),
+            self._make("/predict", png.getvalue(), {"Content-Type": "image/png"}, image=1),
             self._make("/v1/models/mnist:predict", scaled, read=_read_v1),
             self._make("/invocations", scaled, read=_read_v1),
             self._make(infer, values, read=_read_v2),
-            self._make(infer, binary + pixels.tobytes(), read=_read_v2, **head_length),
+            self._make(infer, binary + pixels.tobytes(), head_length, _read_v2),
         ]
 
     @property
@@ -104,14 +105,12 @@ class Versions:
         self,
         path: str,
         content: Any,
-        content_type: str = JSON["Content-Type"],
+        headers: Mapping[str, str] = JSON,
         read: Reader | None = None,
         image: int = 0,
-        **headers: str,
     ) -> Request:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        check = partial(self._check, read or _read_predict, image)
-        return Request(path, body, {"Content-Type": content_type, **headers}, check)
+        return Request(path, body, headers, partial(self._check, read or _read_predict, image))
 
     def _check(
         self, read: Reader, image: int, headers: Mapping[str, str], response: bytes

@@ -13,7 +13,7 @@ from itertools import count
 import uvloop
 
 NOT_CONNECTED, NO_RESPONSE = -1, 0
-_TIMEOUT_SECONDS = 10
+_TIMEOUT_SECONDS = 20
 _RECONNECT_SECONDS = 0.01
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
