@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.distortions import DISTORTIONS, distorted_accuracy
 from nncore import evaluate
 from nncore.repository import ModelRepository, PublishedModel
+from tests.support.distortions import DISTORTIONS, distorted_accuracy
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import answer_all, measure
 from trainer.mnist import load_mnist
