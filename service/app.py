@@ -15,8 +15,7 @@ from service.observability.metrics import Metrics
 from service.protocols import PROTOCOLS
 from service.settings import Settings
 from service.status_routes import create_status_routes
-from service.web.docs import create_documentation_routes
-from service.web.page import create_page_routes
+from service.web.routes import create_page_routes
 
 
 def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
@@ -35,8 +34,7 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
         if settings.reload_seconds:
             registry.watch(settings.reload_seconds)
     app.register_blueprint(create_status_routes(registry, metrics))
-    app.register_blueprint(create_documentation_routes(registry, settings))
-    app.register_blueprint(create_page_routes(registry))
+    app.register_blueprint(create_page_routes(registry, settings))
     inference = Inference(registry)
     for create_protocol_routes in PROTOCOLS:
         app.register_blueprint(create_protocol_routes(inference))

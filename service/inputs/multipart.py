@@ -6,7 +6,7 @@ from typing import NamedTuple
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from service.errors import RequestError
+from service.errors import RequestError, invalid
 
 _MAX_FIELDS = 16
 # Bounds the headers of a part. Werkzeug's FormDataParser takes 64 KiB at a time and keeps all
@@ -47,8 +47,7 @@ def read_form(body: bytes, boundary: str | None, max_files: int) -> Form:
             else:
                 form.fields.append((part.name or "", content))
             if len(form.files) > max_files or len(form.fields) > _MAX_FIELDS:
-                expected = f"at most {max_files} files and {_MAX_FIELDS} fields per request"
-                raise RequestError(422, f"expected {expected}, got more")
+                raise invalid(f"at most {max_files} files and {_MAX_FIELDS} fields", "more")
     except (ValueError, RequestEntityTooLarge):
         raise RequestError(
             400,

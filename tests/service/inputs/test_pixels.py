@@ -132,7 +132,7 @@ def test_a_full_batch_of_any_shape_is_within_the_bound_on_structure(
     body = json.dumps({"pixels": images.tolist()}, indent=8).encode() + b" " * 1_000_000
     assert decode_body(body, reader).shape == (batch, images[0].size)
     many = [7] * (images.size * 20 + 20_000)
-    with pytest.raises(RequestError, match=f"at most {batch} images a request") as caught:
+    with pytest.raises(RequestError, match=f"at most {batch} images per request") as caught:
         decode({"pixels": many}, reader)
     assert caught.value.status == 422
 

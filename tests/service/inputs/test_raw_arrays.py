@@ -40,7 +40,7 @@ def header(descr: str = "'|u1'", order: str = "False", shape: str = "(3, 4)") ->
 
 
 def read(body: bytes, max_value: int = 255) -> Array:
-    return read_npy(body, READER, SHAPE, max_value)
+    return read_npy(body, READER, max_value)
 
 
 def check_rejected(body: bytes, status: int, words: str = "") -> None:
@@ -61,7 +61,7 @@ def test_raw_bytes_are_grey_levels(batch: int) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "expected 12 bytes per image"),
+        (b"", "got none"),
         (bytes(25), "got 25 in all"),
         (bytes(12 * 9), "got 9"),
         (bytes([0, 1] * 6), "from 0 to 1 in image 0"),
@@ -105,7 +105,7 @@ def test_levels_out_of_range_are_rejected(bad: float) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 3), (1, 5, 3, 4), (13,), (), (2, 12, 1)], ids=str)
 def test_arrays_of_other_shapes_are_rejected(shape: tuple[int, ...]) -> None:
-    check_rejected(npy(np.zeros(shape)), 422, r"of shape \(12,\) or \(3, 4\), or a batch of such")
+    check_rejected(npy(np.zeros(shape)), 422, r"of shape \(3, 4\) or \(12,\), or a batch of such")
 
 
 def test_batches_without_or_with_too_many_images_are_rejected() -> None:
@@ -116,7 +116,7 @@ def test_batches_without_or_with_too_many_images_are_rejected() -> None:
 def test_nothing_is_unpickled() -> None:
     file = BytesIO()
     np.save(file, np.array([print, "x"], dtype=object), allow_pickle=True)
-    check_rejected(file.getvalue(), 422, "got dtype object")
+    check_rejected(file.getvalue(), 400)
 
 
 OTHER_HEADERS: list[str | bytes] = [
@@ -134,29 +134,31 @@ OTHER_FILES = [
 
 @pytest.mark.parametrize("body", OTHER_FILES, ids=range(len(OTHER_FILES)))
 def test_other_files_are_rejected(body: bytes) -> None:
-    check_rejected(body, 400, "expected a .npy file")
+    check_rejected(body, 400, "expected a complete .npy file")
 
 
-@pytest.mark.parametrize(
-    "descr", ["|O", "|S12", "<c8", "<f16", "|V4", "<M8[s]", "(9999,)u1", "u1,u1"]
-)
+@pytest.mark.parametrize("descr", ["|S12", "<c8", "<f16", "|V4", "<M8[s]", "u1,u1"])
 def test_other_dtypes_are_rejected(descr: str) -> None:
-    check_rejected(npy_by_hand(header(repr(descr))), 422, "got dtype")
+    data = bytes(12 * np.dtype(descr).itemsize)
+    check_rejected(npy_by_hand(header(repr(descr)), data), 422, "got dtype")
 
 
 @pytest.mark.parametrize(
-    ("descr", "shape", "data"),
+    ("descr", "shape", "size", "status"),
     [
-        ("'|u1'", "(3, 4)", bytes(11)),
-        ("'|u1'", "(3, 4)", bytes(13)),
-        ("'<f8'", "(3, 4)", bytes(12)),
-        ("'|u1'", "(-1, 12)", bytes(12)),
-        ("'<f8'", "(" + "9" * 500 + ", 12)", bytes(12)),
-        ("'<f8'", "(9999999999999999999, 12)", bytes(12)),
+        ("'|u1'", "(3, 4)", 11, 400),
+        ("'|u1'", "(3, 4)", 13, 422),
+        ("'<f8'", "(3, 4)", 12, 400),
+        ("'|u1'", "(-1, 12)", 12, 400),
+        ("'<f8'", "(" + "9" * 500 + ", 12)", 12, 400),
+        ("'<f8'", "(9999999999999999999, 12)", 12, 400),
+        ("'|u1'", "(99999999999, 12)", 12, 400),
     ],
 )
-def test_a_size_that_is_not_the_shape_is_rejected(descr: str, shape: str, data: bytes) -> None:
-    check_rejected(npy_by_hand(header(descr, shape=shape), data), 422, f"got {len(data)}")
+def test_a_size_that_is_not_the_shape_is_rejected(
+    descr: str, shape: str, size: int, status: int
+) -> None:
+    check_rejected(npy_by_hand(header(descr, shape=shape), bytes(size)), status)
 
 
 @given(at=st.integers(0, 130), piece=st.binary(max_size=3), cut=st.integers(0, 3))

@@ -216,7 +216,7 @@ def test_include_adds_pixels_and_attributions(
         (b"{}", JSON, 422, "expected pixels"),
         (b'{"pixel": []}', JSON, 422, 'expected "pixels" or "range" or "top_k" in the request'),
         (bytes(783), RAW, 422, "784"),
-        (bytes(784 * 9), RAW, 422, "at most 8 images a request, got 9"),
+        (bytes(784 * 9), RAW, 422, "at most 8 images per request, got 9"),
         (b"", NPY, 400, ".npy"),
         (npy(np.zeros((2, 27, 28))), NPY, 422, "(784,)"),
         (b"", "image/png", 422, "PNG, JPEG, WebP or BMP"),

@@ -74,7 +74,7 @@ def test_the_response_has_the_form_of_the_request(
         ({"instances": []}, "got an array of 0"),
         ({"instances": [ROWS]}, "got 1x2x28x28 numbers"),
         ({"instances": {"images": FLAT}}, "got an object"),
-        ({"instances": [{"images": BLANK}] * 9}, "at most 8 images a request, got 9"),
+        ({"instances": [{"images": BLANK}] * 9}, "at most 8 images per request, got 9"),
         ({"instances": [{"images": BLANK}, BLANK]}, "expected instances[1] to be an object"),
         ({"instances": [BLANK, {"images": BLANK}]}, "784 numbers in instances[1], got an object"),
         ({"instances": [{"images": [BLANK]}]}, "got 1x1x784 numbers"),
