@@ -12,7 +12,10 @@ from service.inference import Inference
 from service.middleware import Middleware
 from service.models.registry import Registry
 from service.observability.metrics import Metrics
-from service.protocols import PROTOCOLS
+from service.protocols.mlflow import create_mlflow_routes
+from service.protocols.open_inference import create_open_inference_routes
+from service.protocols.predict import create_predict_routes
+from service.protocols.tensorflow_serving import create_tensorflow_serving_routes
 from service.settings import Settings
 from service.status_routes import create_status_routes
 from service.web.routes import create_page_routes
@@ -36,8 +39,10 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     app.register_blueprint(create_status_routes(registry, metrics))
     app.register_blueprint(create_page_routes(registry, settings))
     inference = Inference(registry)
-    for create_protocol_routes in PROTOCOLS:
-        app.register_blueprint(create_protocol_routes(inference))
+    app.register_blueprint(create_predict_routes(inference))
+    app.register_blueprint(create_open_inference_routes(inference))
+    app.register_blueprint(create_tensorflow_serving_routes(inference))
+    app.register_blueprint(create_mlflow_routes(inference))
     register_error_handlers(app)
     middleware = Middleware(app.wsgi_app, settings, metrics)
     app.wsgi_app = middleware  # type: ignore[method-assign]

@@ -46,9 +46,9 @@ def invalid(expected: str, got: str) -> RequestError:
 
 
 def too_large(max_bytes: int) -> RequestError:
-    """Return the error for a body that is larger than `max_bytes` (413)."""
-    detail = f"expected a body of at most {max_bytes} bytes, got more: send fewer images"
-    return RequestError(413, detail)
+    """Return the error for a body that is larger, as received or after decompression (413)."""
+    expected = f"a body of at most {max_bytes} bytes, also after decompression"
+    return RequestError(413, f"expected {expected}, got more: send fewer images per request")
 
 
 def respond_with_error(

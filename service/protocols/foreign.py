@@ -33,7 +33,7 @@ class _VersionConverter(BaseConverter):
 
 
 def add_converters(state: BlueprintSetupState) -> None:
-    """Let the paths of a blueprint have `<model:...>` and `<version:...>`."""
+    """Add the converters `<model:...>` and `<version:...>` for the paths of a blueprint."""
     state.app.url_map.converters |= {"model": _ModelConverter, "version": _VersionConverter}
 
 

@@ -172,13 +172,14 @@ def _decode(model: LoadedModel, content_type: str, body: bytes, options: Options
 
 
 def _read_files(model: LoadedModel, body: bytes, options: Options) -> list[bytes]:
-    form = read_form(body, request.mimetype_params.get("boundary"), model.images.max_batch)
-    for name, value in form.fields:
+    boundary = request.mimetype_params.get("boundary")
+    files, fields = read_form(body, boundary, model.images.max_batch)
+    for name, value in fields:
         if name != "top_k":
             raise invalid('files with a filename or "top_k"', quoted(name))
-        options.top_k = _top_k(_integer(value.decode(errors="replace")), len(model.labels))
-    model.images.check_batch(len(form.files))
-    return form.files
+        options.top_k = _top_k(_integer(value), len(model.labels))
+    model.images.check_batch(len(files))
+    return files
 
 
 def _read_query(query: bytes, classes: int) -> Options:

@@ -34,15 +34,15 @@ def check_rejected(
 def test_files_and_fields_keep_their_order() -> None:
     other = part("form-data; name=b; filename*=utf-8''a.png", b"one\r\n--Y")
     body = other + part('form-data; name="top_k"', b"3") + file() + END
-    assert read_form(body, "X", 2) == ([b"one\r\n--Y", b""], [("top_k", b"3")])
-    assert read_form(b"preamble\r\n" + body + b"epilogue", "X", 2).files == [b"one\r\n--Y", b""]
+    assert read_form(body, "X", 2) == ([b"one\r\n--Y", b""], [("top_k", "3")])
+    assert read_form(b"preamble\r\n" + body + b"epilogue", "X", 2)[0] == [b"one\r\n--Y", b""]
     assert read_form(END, "X", 2) == ([], [])
 
 
 @pytest.mark.parametrize("size", [2047, 2048, 2**20 + 1])
 def test_the_content_of_a_file_is_unchanged(size: int) -> None:
     content = (bytes(range(256)) + b"\r\n--Xa\r\n--") * (size // 256)
-    assert read_form(file(content[:size]) + END, "X", 1).files == [content[:size]]
+    assert read_form(file(content[:size]) + END, "X", 1)[0] == [content[:size]]
 
 
 @pytest.mark.parametrize("boundary", [None, "", "ü"])
@@ -55,6 +55,7 @@ MALFORMED = [
     b"--X\r\nContent-Type: image/png\r\n\r\nno disposition\r\n" + END,
     b"--X\r\nContent-Disposition: \xff\xfe\r\n\r\nno text\r\n" + END,
     *(b"--X\r\n" * 100_000, b"--X" + b" " * 100_000),
+    part("form-data") * 20_000 + END,
     *(file(headers=b"a: b\r\n" * 100_000) + END, part("form-data" + "; a=b" * 100_000) + END),
 ]
 
@@ -64,8 +65,8 @@ def test_malformed_bodies_are_rejected(body: bytes) -> None:
     check_rejected(400, body)
 
 
-@pytest.mark.parametrize("parts", [file() * 3, file() * 20_000, part("form-data") * 20_000])
-def test_too_many_parts_are_rejected(parts: bytes) -> None:
+@pytest.mark.parametrize("parts", [file() * 3, file() * 20_000])
+def test_too_many_files_are_rejected(parts: bytes) -> None:
     check_rejected(422, parts + END)
 
 
@@ -76,4 +77,4 @@ PIECES += [b"; filename=", b'"', b"a", b"\xff", b": ", b" ", b"*=utf-8''%ff", b"
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=40))
 def test_any_bytes_are_read_or_rejected(pieces: list[bytes]) -> None:
     with suppress(RequestError):
-        assert len(read_form(b"".join(pieces), "X", 2).files) <= 2
+        assert len(read_form(b"".join(pieces), "X", 2)[0]) <= 2
