@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 from flask import Flask
 
@@ -20,6 +24,10 @@ from service.settings import Settings
 from service.status_routes import create_status_routes
 from service.web.routes import create_page_routes
 
+_SNAPSHOT_SECONDS = 0.25
+
+_log = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
     """Return the application with its models loaded; `service.create_app` is its public name."""
@@ -33,9 +41,10 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     registry = Registry(settings, metrics)
     registry.refresh()
     if background:
-        metrics.write_snapshots()
+        if folder:
+            run_every(_SNAPSHOT_SECONDS, metrics.write_snapshot)
         if settings.reload_seconds:
-            registry.watch(settings.reload_seconds)
+            run_every(settings.reload_seconds, registry.refresh)
     app.register_blueprint(create_status_routes(registry, metrics))
     app.register_blueprint(create_page_routes(registry, settings))
     inference = Inference(registry)
@@ -48,3 +57,17 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     app.wsgi_app = middleware  # type: ignore[method-assign]
     app.extensions |= {"nodestack.middleware": middleware, "nodestack.settings": settings}
     return app
+
+
+def run_every(seconds: float, function: Callable[[], None]) -> None:
+    """Call a function in a background thread every so many seconds until the process ends."""
+
+    def run() -> None:
+        while True:
+            time.sleep(seconds)
+            try:
+                function()
+            except Exception:  # noqa: BLE001 - the thread must outlive any single failure
+                _log.exception("%s failed; the next attempt follows", function.__qualname__)
+
+    Thread(target=run, daemon=True).start()

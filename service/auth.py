@@ -84,8 +84,7 @@ class AccessControl:
 def client_address(environ: WSGIEnvironment, proxies: tuple[IpNetwork, ...]) -> str:
     """Return the address of the client behind trusted proxies, from X-Forwarded-For.
 
-    That is the last address that is not a trusted proxy's; what stands before it is the client's
-    own claim.
+    That is the last address that is not a trusted proxy's; the ones before it are not verified.
     """
     address: str = environ.get("REMOTE_ADDR", "")
     for forwarded in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):

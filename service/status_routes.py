@@ -15,13 +15,13 @@ def create_status_routes(registry: Registry, metrics: Metrics) -> Blueprint:
     @routes.get("/health")
     @routes.get("/health/ready")
     def ready() -> dict[str, Any]:
-        """Answer whether this worker has a model that is loaded, verified and warmed up."""
+        """Return 200 if this worker has a model that is loaded, verified and warmed up."""
         model = registry.get()
         return {"status": "ready", "model": model.name, "version": model.version}
 
     @routes.get("/health/live")
     def live() -> dict[str, Any]:
-        """Answer that the process runs."""
+        """Return 200 as long as the process runs."""
         return {"status": "alive"}
 
     @routes.get("/models")

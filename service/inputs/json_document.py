@@ -1,4 +1,4 @@
-"""JSON request bodies: parsed without a Python object for each number, in bounded memory."""
+"""Parses JSON bodies without a Python object for each number, in bounded memory."""
 
 import codecs
 import json

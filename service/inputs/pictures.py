@@ -60,7 +60,7 @@ def read_pictures(files: Sequence[bytes], shape: Sequence[int], *, recenter: boo
     """Return the images of picture files of any size and colours.
 
     Args:
-        files: PNG, JPEG, WebP or BMP, as their first bytes say; of several frames the first counts.
+        files: PNG, JPEG, WebP or BMP, as their first bytes say; only the first frame is read.
         shape: `(height, width)` of the model's images.
         recenter: Whether to preprocess as MNIST does, for a digit of any colour on a background of
             any other; transparent pixels are white, or black if the digit is white. Otherwise a

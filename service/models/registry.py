@@ -1,9 +1,8 @@
 """The registry of served models: it follows what is published, damaged or removed on disk."""
 
 import logging
-import time
 from collections.abc import Mapping
-from threading import Lock, Thread
+from threading import Lock
 
 from nncore.repository import Fingerprint, ModelRepository, RepositoryError
 from service.errors import RequestError
@@ -29,7 +28,7 @@ class Registry:
 
     Args:
         settings: Where the models are, which one is the default, the most images in a request.
-        metrics: Counts loads and refusals, and shows the current versions.
+        metrics: Counts loads and refusals, and exposes the current versions.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -122,19 +121,6 @@ class Registry:
                 self._update_current(name, versions)
             self._forget_removed()
         self._log_if_not_ready()
-
-    def watch(self, seconds: float) -> None:
-        """Refresh in a background thread every so many seconds until the process ends."""
-
-        def run() -> None:
-            while True:
-                time.sleep(seconds)
-                try:
-                    self.refresh()
-                except Exception:  # noqa: BLE001 - the watch must outlive any single failure
-                    _log.exception("the models could not be refreshed; the next attempt follows")
-
-        Thread(target=run, daemon=True).start()
 
     def _update_current(self, name: str, versions: Mapping[int, Fingerprint]) -> None:
         pinned = self._settings.model_version if name == self.default_name else None

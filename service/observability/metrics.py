@@ -1,21 +1,18 @@
-"""The metrics that Prometheus scrapes: the sum over all workers, whichever of them answers.
+"""The metrics for Prometheus: the sum over all workers.
 
-Each worker counts in a dictionary and writes it to a snapshot file of its own in `METRICS_DIR`,
-which `service/gunicorn_conf.py` sets, a few times a second. A scrape adds the snapshots of the
-other workers to its own counts. Without `METRICS_DIR` it exposes its own counts.
+Each worker counts in a dictionary and writes it a few times a second to a snapshot file of its own
+in `METRICS_DIR`, which `service/gunicorn_conf.py` sets. The worker that answers a scrape adds the
+snapshots of the others to its own counts. Without `METRICS_DIR` it exposes its own counts.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +25,6 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from service.inference import InferenceRecord
 
-_SNAPSHOT_SECONDS = 0.25
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _CONFIDENCES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)
@@ -55,8 +51,6 @@ _GAUGES = {
 # gauge have one value, a histogram has the count of each bucket, one for +Inf, then the sum.
 Samples = dict[str, list[float]]
 _SEPARATOR = "\x1f"
-
-_log = logging.getLogger(__name__)
 
 
 class Metrics(Collector):
@@ -136,20 +130,6 @@ class Metrics(Collector):
         """
         if self._file:
             _write(self._file, self._snapshot())
-
-    def write_snapshots(self) -> None:
-        """Write snapshots in a background thread until the process ends."""
-
-        def run() -> None:
-            while True:
-                time.sleep(_SNAPSHOT_SECONDS)
-                try:
-                    self.write_snapshot()
-                except Exception:  # noqa: BLE001 - the metrics must outlive any single failure
-                    _log.exception("the metrics could not be written; the next attempt follows")
-
-        if self._file:
-            Thread(target=run, daemon=True).start()
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics of all workers as text, and its content type.

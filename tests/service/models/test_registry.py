@@ -15,7 +15,6 @@ from service.errors import RequestError
 from service.models.registry import Registry
 from service.observability.metrics import Metrics
 from service.settings import Settings
-from tests.service.conftest import run_inline
 from tests.support.models import publish
 
 IMAGES = np.random.default_rng(0).random((3, 784), np.float32)
@@ -196,13 +195,3 @@ def test_an_unreadable_repository_is_reported_and_loaded_models_answer(
     registry.refresh()
     assert registry.get().version == 1
     assert "denied: check MODEL_DIR" in error_of(open_registry(tmp_path))
-
-
-def test_a_failed_refresh_does_not_end_the_watch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    registry = open_registry(tmp_path)
-    monkeypatch.setattr("service.models.registry.Thread", run_inline)
-    monkeypatch.setattr(registry, "refresh", Mock(side_effect=[OSError, KeyboardInterrupt]))
-    with pytest.raises(KeyboardInterrupt):
-        registry.watch(0)

@@ -1,7 +1,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from nncore import scale_pixels
 from nncore.repository import PublishedModel
 from service.inference import InferenceRecord
 from service.observability.metrics import Metrics, keep_counts_of_ended_worker
-from tests.service.conftest import run_inline
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 28, 28))
 StartWorker = Callable[[int], Metrics]
@@ -123,17 +121,6 @@ def test_the_counts_of_ended_workers_remain_and_their_gauges_do_not(
     assert found["nodestack_batch_images_count", "mnist"] == 3
     assert found["nodestack_requests_in_flight",] == 1
     assert found["nodestack_model_version", "mnist"] == 5
-
-
-def test_a_failed_write_does_not_end_the_snapshots(
-    start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metrics = start_worker(3)
-    monkeypatch.setattr("service.observability.metrics.Thread", run_inline)
-    monkeypatch.setattr("service.observability.metrics._SNAPSHOT_SECONDS", 0)
-    monkeypatch.setattr(metrics, "write_snapshot", Mock(side_effect=[OSError, KeyboardInterrupt]))
-    with pytest.raises(KeyboardInterrupt):
-        metrics.write_snapshots()
 
 
 def test_memory_does_not_grow_with_the_requests(client: FlaskClient) -> None:
