@@ -1,4 +1,4 @@
-"""The CPUs and the memory that this container or machine has for the service."""
+"""The number of CPUs and the memory limit of this container or machine."""
 
 import math
 import os

@@ -27,9 +27,7 @@ def read_npy_file(body: bytes) -> bool:
     model = served_model()
     accepted = False
     for max_value in (1, MAX_PIXEL):
-        images = unless_refused(
-            partial(read_npy, body, model.images, model.manifest.input_shape, max_value)
-        )
+        images = unless_refused(partial(read_npy, body, model.images, max_value))
         if images is not None:
             accepted = True
             array = np.load(BytesIO(body), allow_pickle=False)

@@ -54,7 +54,7 @@ def test_the_page_works_under_a_root_path(browser: WebDriver, url: str) -> None:
 
 def test_the_response_and_the_image_that_the_network_saw_are_shown(page: Page) -> None:
     page.draw(digit(3))
-    assert "Read as 3" in page.text("verdict")
+    assert "Prediction: 3" in page.text("verdict")
     assert "mnist, version 1" in page.text("facts")
     shares = [bar.text for bar in page.browser.find_elements(By.CSS_SELECTOR, "#bars .share")]
     assert sum(float(share.strip("> %")) for share in shares) == pytest.approx(100, abs=0.6)
@@ -95,10 +95,10 @@ def test_pictures_are_dropped_pasted_chosen_and_sampled(page: Page, tmp_path: Pa
 
 def test_a_picture_without_a_digit_is_reported(page: Page) -> None:
     page.give("drop", encode(Image.new("L", (100, 100), 200)))
-    page.wait_for_text("verdict", "No ink")
+    page.wait_for_text("verdict", "blank")
     assert page.text("label") == ""
     page.give("drop", b"no picture", "notes.txt")
-    page.wait_for_text("error", "notes.txt is no picture")
+    page.wait_for_text("error", "notes.txt is not an image")
     assert page.draw(digit(1)) == "1"
     assert page.text("error") == ""
 
@@ -106,7 +106,7 @@ def test_a_picture_without_a_digit_is_reported(page: Page) -> None:
 def test_an_error_of_the_service_is_shown(page: Page) -> None:
     page.give("drop", encode(Image.new("1", (5000, 5000))))
     page.wait_for_text("error", "pixels")
-    assert page.text("verdict") == "No answer."
+    assert page.text("verdict") == "No prediction."
     (message,) = page.browser.get_log("browser")
     assert "422" in message["message"]
     page.browser.execute_script("window.fetch = async () => { throw new TypeError('network'); }")

@@ -29,12 +29,12 @@ def check_rejected(status: int, body: bytes, boundary: str | None = "X") -> None
 def test_files_and_fields_keep_their_order_and_content() -> None:
     other = part("form-data; name=b; filename*=utf-8''a.png", b"one\r\n--Y")
     body = other + part('form-data; name="top_k"', b"3") + file() + END
-    assert read_form(body, "X", 2) == ([b"one\r\n--Y", b""], [("top_k", b"3")])
-    assert read_form(b"preamble\r\n" + body + b"epilogue", "X", 2).files == [b"one\r\n--Y", b""]
+    assert read_form(body, "X", 2) == ([b"one\r\n--Y", b""], [("top_k", "3")])
+    assert read_form(b"preamble\r\n" + body + b"epilogue", "X", 2)[0] == [b"one\r\n--Y", b""]
     assert read_form(END, "X", 2) == ([], [])
     for size in (2047, 2048, 2**20 + 1):  # around the sizes of a parser's buffers
         content = ((bytes(range(256)) + b"\r\n--Xa\r\n--") * (size // 256))[:size]
-        assert read_form(file(content) + END, "X", 1).files == [content]
+        assert read_form(file(content) + END, "X", 1)[0] == [content]
 
 
 MALFORMED = [
@@ -42,6 +42,7 @@ MALFORMED = [
     b"--X\r\nContent-Type: image/png\r\n\r\nno disposition\r\n" + END,
     *(b"--X\r\n" * 100_000, b"--X" + b" " * 100_000),
     *(file(headers=b"a: b\r\n" * 100_000) + END, part("form-data" + "; a=b" * 100_000) + END),
+    part("form-data") * 20_000 + END,
 ]
 
 
@@ -53,5 +54,5 @@ def test_malformed_bodies_are_rejected_in_a_short_time(body: bytes) -> None:
 def test_missing_boundaries_and_too_many_parts_are_rejected() -> None:
     for boundary in (None, "", "ü"):
         check_rejected(400, file(b"one") + END, boundary)
-    for parts in (file() * 3, file() * 20_000, part("form-data") * 20_000):
+    for parts in (file() * 3, file() * 20_000):
         check_rejected(422, parts + END)

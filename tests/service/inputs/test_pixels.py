@@ -111,7 +111,7 @@ def test_a_full_batch_of_any_shape_is_within_the_bound_on_structure(
     reader = PixelReader(image_shape, max_batch=8)
     images = np.full((8, *image_shape), 7)
     assert decode({"pixels": images.tolist()}, reader, indent=8).shape == (8, images[0].size)
-    with pytest.raises(RequestError, match="at most 8 images a request") as caught:
+    with pytest.raises(RequestError, match="at most 8 images per request") as caught:
         decode({"pixels": [7] * (images.size * 20 + 20_000)}, reader)
     assert caught.value.status == 422
 

@@ -24,7 +24,7 @@ def npy(array: Array, version: tuple[int, int] | None = None) -> bytes:
 
 
 def read(body: bytes, max_value: int = 255) -> Array:
-    return read_npy(body, READER, SHAPE, max_value)
+    return read_npy(body, READER, max_value)
 
 
 def check_rejected(body: bytes, status: int, words: str = "") -> None:
@@ -44,7 +44,7 @@ def test_raw_bytes_are_grey_levels() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "12 bytes per image"),
+        (b"", "got none"),
         (bytes(25), "25"),
         (bytes(12 * 9), "got 9"),
         (bytes([0, 1] * 6), "from 0 to 1 in image 0"),
@@ -88,13 +88,14 @@ def test_npy_of_levels_up_to_1(dtype: str) -> None:
 
 def test_arrays_that_are_no_images_are_rejected() -> None:
     for shape in ((2, 2), (4, 3), (1, 5, 3, 4), (13,), (), (2, 12, 1)):
-        check_rejected(npy(np.zeros(shape)), 422, r"shape \(12,\) or \(3, 4\)")
+        check_rejected(npy(np.zeros(shape)), 422, r"\(3, 4\) or \(12,\)")
     check_rejected(npy(np.zeros((0, 12))), 422, "got none")
     check_rejected(npy(np.zeros((9, 3, 4))), 422, "got 9")
-    for dtype in ("O", "S12", "<c8", "<M8[s]", "u1,u1"):
+    check_rejected(npy(np.zeros((3, 4), "O")), 400)
+    for dtype in ("S12", "<c8", "<M8[s]", "u1,u1"):
         check_rejected(npy(np.zeros((3, 4), dtype)), 422, "got dtype")
-    for length in (-1, 1):
-        check_rejected((npy(LEVELS) + b"x")[: len(npy(LEVELS)) + length], 422, "got")
+    check_rejected(npy(LEVELS)[:-1], 400)
+    check_rejected(npy(LEVELS) + b"x", 422)
 
 
 @pytest.mark.parametrize("body", [b"", b"PK\3\4" + bytes(99), b"\x93NUMPY", npy(LEVELS)[:20]])

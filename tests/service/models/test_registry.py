@@ -15,7 +15,11 @@ from service.observability.metrics import Metrics
 from service.settings import Settings
 from tests.service.conftest import make_app
 from tests.support.models import publish
-from tests.support.server import DEADLINE_SECONDS, wait_until
+from tests.support.server import DEADLINE_SECONDS
+
+
+def loaded(registry: Registry) -> list[int]:
+    return [n for n, (state, _) in registry.versions("mnist").items() if state == "loaded"]
 
 
 def open_registry(root: Path, **settings: Any) -> Registry:
@@ -44,7 +48,7 @@ def test_the_highest_version_is_current_and_others_answer_by_number(tmp_path: Pa
     for _ in range(2):
         publish(tmp_path)
     registry = open_registry(tmp_path)
-    assert [model.version for model in registry.loaded] == [2]
+    assert loaded(registry) == [2]
     assert registry.get("mnist", 1).version == 1
     assert registry.get("mnist", 1) is registry.get("mnist", 1)
 
@@ -69,7 +73,7 @@ def test_the_least_recently_used_version_is_dropped(tmp_path: Path) -> None:
     registry = open_registry(tmp_path)
     for version in (1, 2, 3, 4, 1, 5):
         assert registry.get("mnist", version).version == version
-    assert {model.version for model in registry.loaded} == {1, 3, 4, 5, 6}
+    assert loaded(registry) == [1, 3, 4, 5, 6]
 
 
 def test_without_reloading_no_request_loads_a_new_version(
@@ -136,12 +140,12 @@ def test_a_version_that_is_damaged_in_use_answers_and_a_repaired_one_is_loaded(
     content = damage(tmp_path, 1)
     registry.refresh()
     assert registry.get() is before
-    assert ("mnist", 1) in registry.refused
+    assert "SHA-256" in registry.versions("mnist")[1][1]
     (tmp_path / "repaired").write_bytes(content)
     (tmp_path / "repaired").rename(tmp_path / "mnist" / "1" / "model.safetensors")
     registry.refresh()
     assert registry.get() is not before
-    assert registry.refused == {}
+    assert registry.versions("mnist") == {1: ("loaded", "")}
 
 
 def test_a_removed_version_is_not_served(tmp_path: Path) -> None:
@@ -154,7 +158,7 @@ def test_a_removed_version_is_not_served(tmp_path: Path) -> None:
     assert re.match(r"404 .*\(available: 1\)", error_of(registry, "mnist", 2))
     shutil.rmtree(tmp_path / "mnist")
     registry.refresh()
-    assert registry.loaded == []
+    assert loaded(registry) == []
     assert "Retry-After" in error_of(registry)
 
 
@@ -185,16 +189,3 @@ def test_an_unreadable_repository_is_reported_and_loaded_models_answer(
     registry.refresh()
     assert registry.get().version == 1
     assert "MODEL_DIR" in error_of(open_registry(tmp_path))
-
-
-def test_a_failed_refresh_does_not_end_the_watch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(tmp_path)
-    registry, names = open_registry(tmp_path), ["mnist"]
-    monkeypatch.setattr(
-        ModelRepository, "names", Mock(side_effect=[MemoryError, names, *[names] * 999])
-    )
-    publish(tmp_path)
-    registry.watch(0.1)
-    wait_until(lambda: registry.get().version == 2, "the new version is current")

@@ -12,7 +12,6 @@ from nncore.repository import PublishedModel
 from service.inference import InferenceRecord
 from service.observability.metrics import Metrics, keep_counts_of_ended_worker
 from tests.service.conftest import MakeClient
-from tests.support.server import wait_until
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 28, 28))
 StartWorker = Callable[[int], Metrics]
@@ -127,16 +126,6 @@ def test_the_counts_of_ended_workers_remain_and_their_gauges_do_not(
     assert found["nodestack_batch_images_count", "mnist"] == 3
     assert found["nodestack_requests_in_flight",] == 1
     assert found["nodestack_model_version", "mnist"] == 5
-
-
-def test_a_failed_write_does_not_end_the_snapshots(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = tmp_path / "metrics"
-    Metrics(folder).write_snapshots()
-    wait_until(lambda: "metrics" in caplog.text, "a failed write")
-    folder.mkdir()
-    wait_until(lambda: any(folder.iterdir()), "a later snapshot")
 
 
 def test_memory_does_not_grow_with_the_requests(client: FlaskClient) -> None:

@@ -3,7 +3,7 @@ from ipaddress import ip_network
 import pytest
 from flask.testing import FlaskClient
 
-from service.auth.access import HEALTH_PATHS, client_address
+from service.auth import HEALTH_PATHS, client_address
 from tests.service.conftest import MakeClient
 
 KEYS = frozenset({"the-old-key", "the-new-key"})
