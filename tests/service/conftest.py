@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from numpy.typing import ArrayLike
 from werkzeug.test import TestResponse
 
 from nncore.repository import PublishedModel
+from nncore.types import Array
 from service import create_app
 from service.settings import Settings
 from tests.support.models import publish
@@ -33,7 +34,7 @@ def check_error(response: TestResponse, status: int, words: str = "") -> None:
     assert len(response.data) < 1000
 
 
-def check_probabilities(got: ArrayLike, expected: ArrayLike, tolerance: float = 1e-6) -> None:
+def check_probabilities(got: Any, expected: Array, tolerance: float = 1e-6) -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
 
 

@@ -172,7 +172,7 @@ def test_large_bodies_share_a_memory_limit_and_small_ones_do_not(bridge: Any) ->
 
 
 def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Any) -> None:
-    path = "/docs/swagger-ui-bundle.js"
+    path = "/page/vendor/swagger-ui/swagger-ui-bundle.js"
 
     async def run() -> list[int]:
         slow = [Exchange(bridge, path=path, method="GET") for _ in range(30)]

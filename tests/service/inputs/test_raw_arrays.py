@@ -27,7 +27,7 @@ def read(body: bytes, max_value: int = 255) -> Array:
     return read_npy(body, READER, max_value)
 
 
-def check_rejected(body: bytes, status: int, words: str = "") -> None:
+def check_rejected(body: bytes, status: int, words: str = "expected") -> None:
     with pytest.raises(RequestError, match=words) as caught:
         read(body)
     assert caught.value.status == status
