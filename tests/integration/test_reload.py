@@ -135,17 +135,6 @@ def test_damage_harms_nothing(service: Service, tmp_path: Path) -> None:
     wait_until(lambda: version_of_all_workers(service) == 5, "the sound version")
 
 
-def test_what_is_removed_is_not_offered(service: Service, tmp_path: Path) -> None:
-    publish(tmp_path / "models", seed=1)
-    wait_until(lambda: version_of_all_workers(service) == 2, "the new version")
-    shutil.rmtree(tmp_path / "models" / "mnist" / "2")
-    wait_until(lambda: version_of_all_workers(service) == 1, "the version before")
-    shutil.rmtree(tmp_path / "models" / "mnist")
-    wait_until(lambda: service.ask("/health/ready")[0] == 503, "nothing to be ready with")
-    publish(tmp_path / "models")
-    wait_until(lambda: version_of_all_workers(service) == 1, "a model again")
-
-
 def test_the_figures_add_up_over_workers_and_survive_them(service: Service) -> None:
     counted = 'nodestack_requests_total{protocol="predict",route="/predict",status="200"}'
     with load(service) as answers:
