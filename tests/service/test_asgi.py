@@ -115,15 +115,6 @@ def test_requests_that_arrive_together_share_passes_and_get_their_own_answers(
         check_probabilities(got, published.model.predict(scale_pixels(one)).T)
 
 
-def test_a_failed_forward_pass_affects_no_later_request(bridge: Any) -> None:
-    async def run() -> list[int]:
-        return await asyncio.gather(*(Exchange(bridge, *chunks(IMAGE)).run() for _ in range(2)))
-
-    with patch.object(FCModel, "predict", side_effect=MemoryError):
-        assert asyncio.run(run()) == [500, 500]
-    assert asyncio.run(run()) == [200, 200]
-
-
 @pytest.mark.parametrize(
     ("messages", "length", "status"),
     [

@@ -11,12 +11,15 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 from nncore.types import Array
 from tests.integration.browser.conftest import ROOT_PATH
 from tests.integration.browser.drawings import digit, picture
 from tests.integration.browser.page import Page
 from tests.support.pictures import encode
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -156,3 +159,16 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(page: Page) -> None
     assert {"drawing", "sample", "file", "explain", "curl", "copy", "docs"} <= reached
     for element in page.browser.find_elements(By.CSS_SELECTOR, "button, input, canvas, a"):
         assert element.accessible_name, element.get_attribute("outerHTML")
+
+
+def test_the_documentation_sends_a_request_behind_a_path_prefix(
+    browser: WebDriver, url: str
+) -> None:
+    browser.get(f"{url}{ROOT_PATH}/docs#/Predict/predict")
+    wait = WebDriverWait(browser, 20)
+    wait.until(lambda page: page.find_element(By.CSS_SELECTOR, "button.execute")).click()
+    status = ".live-responses-table .response-col_status"
+    cell = wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, status)[1:])[0]
+    assert cell.text.startswith("200")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".opblock")) > 30
+    assert browser.get_log("browser") == []

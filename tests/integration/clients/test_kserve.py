@@ -15,9 +15,12 @@ from tests.integration.clients.conftest import Served
 ROOT = Path(__file__).parents[3]
 PYTHON = Path(os.environ.get("KSERVE_PYTHON", ROOT / ".venv-kserve" / "bin" / "python"))
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason=f"KServe's client is not installed in {PYTHON} (KSERVE_PYTHON)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not PYTHON.exists(), reason=f"KServe's client is not installed in {PYTHON} (KSERVE_PYTHON)"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

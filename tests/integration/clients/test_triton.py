@@ -12,6 +12,7 @@ from nncore import scale_pixels
 from nncore.types import Array
 from tests.integration.clients.conftest import Served
 
+pytestmark = pytest.mark.slow
 FORMS = pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
 DATATYPES = {"float16": "FP16", "float32": "FP32", "float64": "FP64", "uint8": "UINT8"}
 

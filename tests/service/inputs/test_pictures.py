@@ -88,14 +88,6 @@ def test_16_bit_png_and_run_length_encoded_bmp() -> None:
     check_close(bmp(PICTURE.width, PICTURE.height, 1, b"\0\0".join(lines) + b"\0\1"))
 
 
-def test_only_the_first_frame_counts() -> None:
-    other = Image.new("RGB", PICTURE.size, WHITE)
-    for file_type in ("PNG", "WEBP", "MPO"):
-        check_close(encode(PICTURE, file_type, save_all=True, append_images=[other] * 3))
-    motion_photo = FILES["jpeg"] + random.Random(0).randbytes(2**22)
-    check_close(motion_photo)
-
-
 @pytest.mark.parametrize("file_type", ["PNG", "JPEG", "WEBP"])
 def test_a_picture_is_rotated_as_its_exif_says(file_type: str) -> None:
     for orientation, transpose in enumerate(STORED_AS, start=2):
@@ -126,12 +118,6 @@ def test_a_blank_picture_is_background() -> None:
         assert not read(encode(Image.new("RGBA", (60, 40), colour))).any()
 
 
-@pytest.mark.parametrize("recenter", [False, True])
-def test_images_of_mnist_are_unchanged(recenter: bool) -> None:
-    data = encode(Image.fromarray(EXPECTED))
-    np.testing.assert_array_equal(read(data, recenter=recenter), EXPECTED)
-
-
 def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
     image = read(encode(Image.new("RGB", (200, 100), (30, 30, 30))), recenter=False)
     np.testing.assert_array_equal(image[7:21], 30)
@@ -140,14 +126,6 @@ def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
     assert not read(encode(Image.new("RGBA", (9, 9), (*WHITE, 0))), recenter=False).any()
     for size in ((1, 1), (1, 1000), (1000, 1)):
         assert read(encode(Image.new("L", size, WHITE[0])), recenter=False).shape == SHAPE
-
-
-def test_files_keep_their_order() -> None:
-    blank = encode(Image.new("L", (9, 9)))
-    files = [blank, FILES["jpeg"], encode(draw(1500, BLACK, WHITE)), blank, FILES["bmp"]]
-    images = read_pictures(files, (14, 20), recenter=True)
-    assert images.shape == (5, 14, 20)
-    assert [image.max() > 220 for image in images] == [False, True, True, False, True]
 
 
 def test_other_files_are_rejected() -> None:

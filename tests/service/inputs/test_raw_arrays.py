@@ -42,21 +42,6 @@ def test_raw_bytes_are_grey_levels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b"", "got none"),
-        (bytes(25), "25"),
-        (bytes(12 * 9), "got 9"),
-        (bytes([0, 1] * 6), "from 0 to 1 in image 0"),
-    ],
-)
-def test_raw_bytes_of_a_wrong_size_or_range_are_rejected(body: bytes, words: str) -> None:
-    with pytest.raises(RequestError, match=words) as caught:
-        read_raw(body, READER)
-    assert caught.value.status == 422
-
-
-@pytest.mark.parametrize(
     ("dtype", "layout", "order", "version"),
     [
         ("u1", (5, 3, 4), "C", (1, 0)),

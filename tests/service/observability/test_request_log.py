@@ -82,13 +82,3 @@ def test_text_lines_quote_what_is_not_plain(
     assert len(line.splitlines()) == 1
     assert " status=404 " in line
     assert 'path="/no where\\"=' in line
-
-
-@pytest.mark.parametrize("formatter", [TEXT_FORMAT, JSON_FORMAT])
-def test_a_traceback_is_logged(formatter: logging.Formatter) -> None:
-    error = (ValueError, ValueError("broken"), None)
-    line = formatter.format(
-        logging.LogRecord("x", logging.ERROR, "x", 1, "it %s", ("fails",), error)
-    )
-    assert "it fails" in line
-    assert "ValueError: broken" in line

@@ -171,9 +171,6 @@ def test_an_invalid_query_is_rejected(client: FlaskClient, query: str) -> None:
     [
         (b"{", JSON, 400, "malformed JSON"),
         (b'{"pixels": [1, 2]}', JSON, 422, "28x28 or 784 numbers"),
-        (b'{"pixels": [[1, 2]]}', JSON, 422, "got 1x2 numbers"),
-        (b'{"pixels": "x"}', JSON, 422, 'got "x"'),
-        (b"{}", JSON, 422, "pixels"),
         (b'{"pixel": []}', JSON, 422, '"pixel"'),
         (bytes(783), RAW, 422, "784"),
         (bytes(784 * 9), RAW, 422, "at most 8 images"),
