@@ -273,7 +273,7 @@ def test_every_number_is_the_same_float32_again(
 ) -> None:
     probabilities = rng.dirichlet(np.ones(10), 50).astype(np.float32)
     transposed = np.asfortranarray(probabilities)  # as the network leaves them in memory
-    predictions = json.loads(encode_predictions(model, transposed, 10))["predictions"]
+    predictions = json.loads(encode_predictions(model, transposed, 10, {}).data)["predictions"]
 
     def check(numbers: Any, expected: Array) -> None:
         np.testing.assert_array_equal(np.array(numbers, np.float32), expected)
@@ -288,10 +288,10 @@ def test_every_number_is_the_same_float32_again(
 def test_the_response_to_the_byte(tmp_path: Path) -> None:
     publish(tmp_path, (3, 4), ["a", "b"])
     model = load_model(ModelRepository(tmp_path), "mnist", 1, 8)
-    assert encode_predictions(model, np.array([[0.1, 0.9]], np.float32), 2) == (
+    assert encode_predictions(model, np.array([[0.1, 0.9]], np.float32), 2, {}).data == (
         b'{"model":"mnist","version":1,"predictions":'
         b'[{"label":"b","confidence":0.9,"probabilities":[0.1,0.9],'
         b'"top_k":[{"label":"b","probability":0.9},{"label":"a","probability":0.1}]}]}'
     )
-    tie = json.loads(encode_predictions(model, np.full((1, 2), 0.5, np.float32), 2))
+    tie = json.loads(encode_predictions(model, np.full((1, 2), 0.5, np.float32), 2, {}).data)
     assert [one["label"] for one in tie["predictions"][0]["top_k"]] == ["a", "b"]
