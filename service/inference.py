@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+import orjson
 from flask import Response, request
 
 from nncore.types import Array
@@ -130,6 +132,16 @@ class Inference:
         ):
             batch = self._local.batch = _Batch(model)
         return batch
+
+
+def json_response(document: Any, model: LoadedModel | None = None) -> Response:
+    """Return a document, which may contain arrays, as JSON; a header names the model if given.
+
+    A float32 has the fewest digits that give the same number.
+    """
+    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    headers = {"X-Model-Version": f"{model.name}/{model.version}"} if model else None
+    return Response(body, headers=headers, content_type="application/json")
 
 
 def read_body() -> bytes:

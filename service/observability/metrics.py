@@ -89,8 +89,7 @@ class Metrics(Collector):
         self._observe("nodestack_stage_seconds", "decode", inference.decode_seconds)
         self._observe("nodestack_stage_seconds", "predict", inference.predict_seconds)
         self._observe("nodestack_stage_seconds", "encode", inference.encode_seconds)
-        for confidence in probabilities.max(axis=1).tolist():
-            self._observe("nodestack_confidence", model, confidence)
+        self._observe("nodestack_confidence", model, *probabilities.max(axis=1).tolist())
         for label, images in enumerate(np.bincount(probabilities.argmax(axis=1)).tolist()):
             if images:
                 self._count(images, "nodestack_predictions", model, str(label))
@@ -110,13 +109,14 @@ class Metrics(Collector):
     def _count(self, value: float, name: str, *labels: str) -> None:
         self._samples.setdefault(_key(name, *labels), [0.0])[0] += value
 
-    def _observe(self, name: str, label: str, value: float) -> None:
+    def _observe(self, name: str, label: str, *values: float) -> None:
         key, bounds = _key(name, label), _HISTOGRAMS[name][2]
-        values = self._samples.get(key)
-        if values is None:
-            values = self._samples[key] = [0.0] * (len(bounds) + 2)
-        values[bisect_left(bounds, value)] += 1
-        values[-1] += value
+        sample = self._samples.get(key)
+        if sample is None:
+            sample = self._samples[key] = [0.0] * (len(bounds) + 2)
+        for value in values:
+            sample[bisect_left(bounds, value)] += 1
+            sample[-1] += value
 
     def _snapshot(self) -> Samples:
         samples = {key: list(values) for key, values in list(self._samples.items())}

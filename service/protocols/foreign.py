@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from typing import Any
 
-import orjson
-from flask import Response
 from flask.blueprints import BlueprintSetupState
 from simdjson import Array as JsonArray
 from simdjson import Object as JsonObject
@@ -14,7 +12,6 @@ from nncore.types import Array
 from service.errors import invalid
 from service.inputs.json_document import read_members
 from service.inputs.pixels import PixelReader
-from service.models.loaded_model import LoadedModel
 
 # The names of every model's one input and of its probabilities.
 INPUT, PROBABILITIES = "images", "probabilities"
@@ -35,13 +32,6 @@ class _VersionConverter(BaseConverter):
 def add_converters(state: BlueprintSetupState) -> None:
     """Add the converters `<model:...>` and `<version:...>` for the paths of a blueprint."""
     state.app.url_map.converters |= {"model": _ModelConverter, "version": _VersionConverter}
-
-
-def respond(document: Any, model: LoadedModel | None = None) -> Response:
-    """Return a JSON response of a document that may contain arrays; a header names the model."""
-    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    headers = {"X-Model-Version": f"{model.name}/{model.version}"} if model else None
-    return Response(body, headers=headers, content_type="application/json")
 
 
 def read_form(document: JsonObject, forms: Collection[str]) -> tuple[str, Any]:

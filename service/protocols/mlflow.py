@@ -10,7 +10,7 @@ from simdjson import Object as JsonObject
 
 from nncore.types import Array
 from service.errors import RequestError, invalid
-from service.inference import Inference
+from service.inference import Inference, json_response
 from service.inputs.json_document import read_members
 from service.inputs.pixels import PixelReader
 from service.protocols import foreign
@@ -46,7 +46,7 @@ def create_mlflow_routes(inference: Inference) -> Blueprint:
         model = inference.registry.get()
 
         def encode(probabilities: Array) -> Response:
-            return foreign.respond({"predictions": np.ascontiguousarray(probabilities)}, model)
+            return json_response({"predictions": np.ascontiguousarray(probabilities)}, model)
 
         return inference.answer(model, lambda body: decode(model.images, body), encode)
 

@@ -13,10 +13,11 @@ from simdjson import Object as JsonObject
 from nncore import MAX_PIXEL
 from nncore.types import Array
 from service.errors import invalid
+from service.inference import json_response
 from service.inputs.json_document import quoted, read_members, read_numbers
 from service.inputs.pixels import PixelReader, scale_levels
 from service.models.loaded_model import LoadedModel
-from service.protocols.foreign import INPUT, PROBABILITIES, respond
+from service.protocols.foreign import INPUT, PROBABILITIES
 
 JSON_SIZE_HEADER = "Inference-Header-Content-Length"
 LABEL = "label"
@@ -34,11 +35,11 @@ _DATATYPES: Mapping[Any, tuple[np.dtype[Any], int]] = {
 
 
 class RequestedOutput(NamedTuple):
-    """An output that the response must hold."""
+    """An output that the response must have."""
 
     name: str
     binary: bool  # whether its data follows the JSON instead of being part of it
-    classes: int = 0  # how many of the likeliest classes to list as text instead of all numbers
+    classes: int = 0  # how many of the most probable classes to list as text; 0 for all numbers
 
 
 class InferRequest(NamedTuple):
@@ -85,14 +86,7 @@ def read_request(model: LoadedModel, json_size: str | None, body: bytes) -> Infe
 
 
 def encode_response(model: LoadedModel, request: InferRequest, probabilities: Array) -> Response:
-    """Return the response: JSON, and after it the data of the outputs requested in binary.
-
-    Args:
-        model: The model that answers.
-        request: What the response must hold.
-        probabilities: float32 `(batch, classes)`. In JSON, a number has the fewest digits that
-            stand for the same float32.
-    """
+    """Return the response: JSON, and after it the data of the outputs requested in binary."""
     rows = np.ascontiguousarray(probabilities, "<f4")
     document: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version)}
     if request.id is not None:
@@ -107,7 +101,7 @@ def encode_response(model: LoadedModel, request: InferRequest, probabilities: Ar
             tensor["data"] = data
         tensors.append(tensor)
     document["outputs"] = tensors
-    response = respond(document)
+    response = json_response(document)
     if pieces:
         head = response.get_data()
         response.set_data(b"".join([head, *pieces]))
@@ -221,7 +215,7 @@ def _encode_output(
 
 
 def _classify(rows: Array, classes: int, labels: Sequence[int | str]) -> list[str]:
-    """Return the likeliest classes of each row as `probability:index:label`, likeliest first."""
+    """Return the most probable classes of each row as `probability:index:label`, in order."""
     order = np.argsort(-rows, axis=1, kind="stable")[:, :classes]
     best = np.take_along_axis(rows, order, axis=1).ravel()
     # The digits are those of the other outputs.

@@ -2,12 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
-import orjson
 from flask import Blueprint, Response, request
 from simdjson import Array as JsonArray
 from simdjson import Object as JsonObject
@@ -15,7 +13,7 @@ from simdjson import Object as JsonObject
 from nncore import MAX_PIXEL, scale_pixels
 from nncore.types import Array
 from service.errors import RequestError, invalid
-from service.inference import Inference
+from service.inference import Inference, json_response
 from service.inputs.json_document import quoted, read_members
 from service.inputs.multipart import read_form
 from service.inputs.pictures import IMAGE_TYPES, read_pictures
@@ -82,8 +80,7 @@ def create_predict_routes(inference: Inference) -> Blueprint:
                 details["pixels"] = np.rint(images * MAX_PIXEL).astype(np.uint8)
             if "attributions" in options.include:
                 details["attributions"] = model.attribute(images, probabilities.argmax(axis=1))
-            body = encode_predictions(model, probabilities, options.top_k, details)
-            return Response(body, content_type="application/json")
+            return encode_predictions(model, probabilities, options.top_k, details)
 
         return inference.answer(model, decode_images, encode)
 
@@ -117,19 +114,9 @@ def decode_pixels(images: PixelReader, classes: int, body: bytes, options: Optio
 
 
 def encode_predictions(
-    model: LoadedModel,
-    probabilities: Array,
-    top_k: int | None = None,
-    details: Mapping[str, Array] = MappingProxyType({}),
-) -> bytes:
-    """Return the JSON of a response; a number has the fewest digits that give the same float32.
-
-    Args:
-        model: The model that answers.
-        probabilities: float32 `(batch, classes)`.
-        top_k: How many of the likeliest labels each prediction lists; none when None.
-        details: Further members of the predictions, each `(batch, ...)`.
-    """
+    model: LoadedModel, probabilities: Array, top_k: int | None, details: Mapping[str, Array]
+) -> Response:
+    """Return the response; `details` are further members of the predictions, `(batch, ...)`."""
     rows = np.ascontiguousarray(probabilities)
     labels = model.labels
     predictions: list[dict[str, Any]] = [
@@ -145,9 +132,8 @@ def encode_predictions(
     for name, values in details.items():
         for prediction, value in zip(predictions, np.ascontiguousarray(values), strict=True):
             prediction[name] = value
-    return orjson.dumps(
-        {"model": model.name, "version": model.version, "predictions": predictions},
-        option=orjson.OPT_SERIALIZE_NUMPY,
+    return json_response(
+        {"model": model.name, "version": model.version, "predictions": predictions}
     )
 
 
@@ -210,11 +196,8 @@ def _top_k(value: Any, classes: int) -> int:
 
 
 def _max_value(value: Any) -> int:
-    got = quoted(value)
     if isinstance(value, JsonArray) and len(value) == 2:
-        ends = list(value)
         for max_value in (MAX_PIXEL, 1):
-            if ends == [0, max_value]:
+            if list(value) == [0, max_value]:
                 return max_value
-        got = f"[{', '.join(map(quoted, ends))}]"
-    raise invalid(f'"range" to be [0, {MAX_PIXEL}] or [0, 1]', got)
+    raise invalid(f'"range" to be [0, {MAX_PIXEL}] or [0, 1]', quoted(value))

@@ -9,13 +9,13 @@ from simdjson import Object as JsonObject
 
 from nncore.types import Array
 from service.errors import invalid
-from service.inference import Inference
+from service.inference import Inference, json_response
 from service.inputs.json_document import quoted
 from service.inputs.pixels import PixelReader
 from service.models.loaded_model import LoadedModel
 from service.models.registry import Registry
 from service.protocols import foreign
-from service.protocols.foreign import FORMS, INPUT, PROBABILITIES, respond
+from service.protocols.foreign import FORMS, INPUT, PROBABILITIES
 
 _RESPONSE_MEMBERS = {"instances": "predictions", "inputs": "outputs"}
 _SIGNATURE = "serving_default"
@@ -54,7 +54,7 @@ def create_tensorflow_serving_routes(inference: Inference) -> Blueprint:
 
         def encode(probabilities: Array) -> Response:
             document = {_RESPONSE_MEMBERS[form]: np.ascontiguousarray(probabilities)}
-            return respond(document, model)
+            return json_response(document, model)
 
         return inference.answer(model, decode, encode)
 
