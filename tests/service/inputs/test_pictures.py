@@ -226,6 +226,7 @@ def test_hostile_files_take_little_time_and_memory(tmp_path: Path) -> None:
         assert megabytes < 48, name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_largest_pictures_take_less_than_110_mb(tmp_path: Path) -> None:
     rotated: dict[str, Any] = {"exif": exif(6)}

@@ -70,3 +70,21 @@ def test_the_page_shows_the_labels_and_the_shape_of_its_model(
     without_model = make_client(model_name="letters").get("/", headers=BROWSER)
     assert without_model.status_code == 200
     assert "<li>" not in without_model.text
+
+
+def test_the_documentation_may_load_nothing_from_other_hosts(client: FlaskClient) -> None:
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert not re.search(r"unsafe|\w+://", policy)
+
+
+def test_every_file_of_the_documentation_is_served(client: FlaskClient) -> None:
+    files = re.findall(r'(?:href|src)="([^"]+)"', client.get("/docs").text)
+    assert len(files) >= 4
+    types = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
+    for file in files:
+        assert not file.startswith(("/", "http")), "a path prefix would break it"
+        response = client.get(f"/{file}")
+        assert response.status_code == 200
+        assert response.mimetype == types.get(Path(file).suffix, "application/json")
