@@ -197,3 +197,16 @@ def test_a_path_keeps_its_bytes(bridge: Any) -> None:
     exchange.scope["raw_path"] = b"/%C3%A9"
     assert asyncio.run(exchange.run()) == 404
     assert "/é" in exchange.document["detail"]
+
+
+def test_connections_are_closed_while_the_memory_has_grown_too_much(
+    bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.resources._MAX_GROWTH_BYTES", -1)
+    monkeypatch.setattr("service.resources._REQUESTS_PER_CHECK", 1)
+    exchange = Exchange(bridge, *chunks(IMAGE))
+    with pytest.raises(asyncio.CancelledError):  # for which gunicorn closes the connection
+        asyncio.run(exchange.run())
+    assert exchange.status == 200
+    assert (b"connection", b"close") in exchange.sent[0]["headers"]
+    assert len(exchange.document["predictions"]) == 1
