@@ -199,12 +199,13 @@ def test_a_path_keeps_its_bytes(bridge: Any) -> None:
     assert "/é" in exchange.document["detail"]
 
 
+@pytest.mark.usefixtures("bridge")
 def test_connections_are_closed_while_the_memory_has_grown_too_much(
-    bridge: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("service.resources._MAX_GROWTH_BYTES", -1)
     monkeypatch.setattr("service.resources._REQUESTS_PER_CHECK", 1)
-    exchange = Exchange(bridge, *chunks(IMAGE))
+    exchange = Exchange(create_asgi_app(), *chunks(IMAGE))
     with pytest.raises(asyncio.CancelledError):  # for which gunicorn closes the connection
         asyncio.run(exchange.run())
     assert exchange.status == 200
