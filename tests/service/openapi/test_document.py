@@ -137,14 +137,20 @@ def test_every_example_is_accepted(client: FlaskClient, document: dict[str, Any]
 
 def test_every_error_is_documented(client: FlaskClient, document: dict[str, Any]) -> None:
     for call in {call.path: call for call in calls(document) if call.content_type}.values():
-        path = path_of(call, document)
-        for body in (b"", b"{", b"[]", b"x" * (2**18 + 1)):
-            for content_type in (call.content_type, None, "text/plain"):
-                for headers in ({}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "br"}):
-                    response = client.post(
-                        path, data=body, content_type=content_type, headers=headers
-                    )
-                    check(document, call, response)
+        for body, content_type, encoding in (
+            (b"", call.content_type, "identity"),
+            (b"{", call.content_type, "identity"),
+            (b"[]", call.content_type, "identity"),
+            (b"x" * (2**18 + 1), call.content_type, "identity"),
+            (b"{}", None, "identity"),
+            (b"{}", "text/plain", "identity"),
+            (b"{}", call.content_type, "gzip"),
+            (b"{}", call.content_type, "br"),
+        ):
+            headers = {"Content-Encoding": encoding}
+            path = path_of(call, document)
+            response = client.post(path, data=body, content_type=content_type, headers=headers)
+            check(document, call, response)
 
 
 def test_errors_of_unknown_and_missing_models_are_documented(
