@@ -14,7 +14,6 @@ import pytest
 
 from nncore import evaluate
 from nncore.repository import ModelRepository, PublishedModel
-from tests.support.distortions import DISTORTIONS, distorted_accuracy
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import answer_all, measure
 from trainer.mnist import load_mnist
