@@ -221,3 +221,19 @@ def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Bridge) ->
 
     assert asyncio.run(run()) == [503, 200, 200]
     assert bridge._held_bytes.count == 0
+
+
+def test_connections_are_closed_while_the_memory_has_grown_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.resources._MAX_GROWTH_BYTES", -1)
+    monkeypatch.setattr("service.resources._REQUESTS_PER_CHECK", 1)
+    publish(tmp_path)
+    settings = Settings(model_dir=str(tmp_path))
+    bridge = Bridge(make_app(settings).extensions["nodestack.middleware"], settings)
+    exchange = Exchange(bridge, *chunks(IMAGE))
+    with pytest.raises(asyncio.CancelledError):  # for which gunicorn closes the connection
+        asyncio.run(exchange.run())
+    assert exchange.status == 200
+    assert (b"connection", b"close") in exchange.sent[0]["headers"]
+    assert len(exchange.document["predictions"]) == 1

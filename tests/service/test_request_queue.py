@@ -1,6 +1,7 @@
 """Load shedding and the order of requests in a worker's queue."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -8,13 +9,19 @@ import pytest
 from service.request_queue import RequestQueue
 
 
-def request(log: list[str], name: str) -> Callable[[], Callable[[], str]]:
-    """Return a request that writes to a log when it is begun and when it is finished."""
+def request(log: list[str], name: str, seconds: float = 0) -> Callable[[], Callable[[], str]]:
+    """Return a request that writes to a log when it is begun and when it is finished.
+
+    It computes for some seconds.
+    """
 
     def begin() -> Callable[[], str]:
         log.append(f"begin {name}")
 
         def finish() -> str:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                pass
             log.append(f"finish {name}")
             return name
 
@@ -56,7 +63,7 @@ def test_the_event_loop_runs_other_tasks_between_requests() -> None:
 
     async def run() -> None:
         queue = RequestQueue[str](1)
-        requests = [queue.run(request(log, str(n)), 10**6) for n in range(5)]
+        requests = [queue.run(request(log, str(n), 0.01), 10**6) for n in range(5)]
         await asyncio.gather(*requests, other())
 
     asyncio.run(run())
