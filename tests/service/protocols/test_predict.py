@@ -219,42 +219,7 @@ def test_models_of_other_shapes_are_served(tmp_path: Path) -> None:
     publish(tmp_path / "deep", (2, 2, 3))
     client = make_app(Settings(model_dir=str(tmp_path / "deep"))).test_client()
     arrays = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3) * 10
-<<<<<<< HEAD
     expected = probabilities_of(post_json(client, pixels=arrays.tolist()))
     check_probabilities(probabilities_of(post(client, arrays.tobytes(), RAW)), expected)
     check_probabilities(probabilities_of(post(client, npy(arrays), NPY)), expected)
     check_rejected(post(client, PNG, "image/png"), 415, "2x2x3")
-=======
-    expected = post_json(client, pixels=arrays.tolist())
-    check_same(post(client, arrays.tobytes(), RAW), expected)
-    check_same(post(client, npy(arrays), NPY), expected)
-    check_rejected(post(client, PNG, "image/png"), 415, "takes arrays of 2x2x3 numbers")
-
-
-def test_every_number_is_the_same_float32_again(
-    rng: np.random.Generator, model: LoadedModel
-) -> None:
-    probabilities = rng.dirichlet(np.ones(10), 50).astype(np.float32)
-    predictions = json.loads(encode_predictions(model, probabilities, 10, {}).data)["predictions"]
-
-    def check(numbers: Any, expected: Array) -> None:
-        np.testing.assert_array_equal(np.array(numbers, np.float32), expected)
-
-    check([one["probabilities"] for one in predictions], probabilities)
-    check([one["confidence"] for one in predictions], probabilities.max(axis=1))
-    listed = [[one["probability"] for one in prediction["top_k"]] for prediction in predictions]
-    check(listed, -np.sort(-probabilities, axis=1))
-    assert [one["label"] for one in predictions] == probabilities.argmax(axis=1).tolist()
-
-
-def test_the_response_to_the_byte(tmp_path: Path) -> None:
-    publish(tmp_path, (3, 4), ["a", "b"])
-    model = load_model(ModelRepository(tmp_path), "mnist", 1, 8)
-    assert encode_predictions(model, np.array([[0.1, 0.9]], np.float32), 2, {}).data == (
-        b'{"model":"mnist","version":1,"predictions":'
-        b'[{"label":"b","confidence":0.9,"probabilities":[0.1,0.9],'
-        b'"top_k":[{"label":"b","probability":0.9},{"label":"a","probability":0.1}]}]}'
-    )
-    tie = json.loads(encode_predictions(model, np.full((1, 2), 0.5, np.float32), 2, {}).data)
-    assert [one["label"] for one in tie["predictions"][0]["top_k"]] == ["a", "b"]
->>>>>>> svc
