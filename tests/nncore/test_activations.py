@@ -1,4 +1,4 @@
-"""ReLU and softmax: their values, and that they stay finite and in their dtype."""
+"""ReLU and softmax: values, extreme logits, dtypes."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def random_logits(classes: int, batch: int, seed: int) -> Array:
     return 5 * np.random.default_rng(seed).standard_normal((classes, batch))
 
 
-def test_relu_zeroes_what_is_negative_and_leaves_its_input_alone() -> None:
+def test_relu_sets_negative_values_to_0_in_a_copy() -> None:
     x = np.array([[-2.0, 0.0], [3.0, -0.5]])
     before = x.copy()
     np.testing.assert_array_equal(ReLU()(x), [[0, 0], [3, 0]])
     np.testing.assert_array_equal(x, before)
 
 
-def test_relu_passes_the_upstream_gradient_where_its_input_was_positive() -> None:
+def test_relu_passes_the_gradient_where_its_input_is_positive() -> None:
     relu = ReLU()
     relu(np.array([[-2.0, 0.0], [3.0, 0.5]]))
     relu.backwards(np.array([[10.0, 20.0], [30.0, -40.0]]))
@@ -56,7 +56,7 @@ def test_softmax_does_not_change_when_a_constant_is_added_to_a_column(
 
 @both_dtypes
 @pytest.mark.parametrize("logits", EXTREME_LOGITS)
-def test_softmax_and_both_its_gradients_are_finite_for_extreme_logits(
+def test_softmax_and_its_gradients_are_finite_for_extreme_logits(
     dtype: type[np.floating], logits: list[list[float]]
 ) -> None:
     node = Softmax()

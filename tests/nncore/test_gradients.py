@@ -1,4 +1,4 @@
-"""Every backwards agrees with central differences: each node's, and the whole model's."""
+"""The gradients of each node and of whole models against central differences."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -153,7 +153,7 @@ def test_whole_model_of_any_sizes(
     check_model(model, images, labels(rng, classes, batch), rng)
 
 
-def test_sparing_the_input_gradient_leaves_every_parameter_gradient_as_it_was(
+def test_parameter_gradients_do_not_depend_on_needs_input_grad(
     rng: Generator,
 ) -> None:
     images, targets = rng.random((6, 3, 4)), labels(rng, 3, 6)
@@ -186,7 +186,7 @@ class MeanBiasLayer(LinearLayer):
 
 
 class LastEntryWrong(MSE):
-    """Spoils one single entry, the last."""
+    """Changes only the last entry."""
 
     def __init__(self, spoiled: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The graph: linked by make_sequential, walked backwards by back_propagate."""
+"""The graph: make_sequential and back_propagate."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def test_make_sequential_links_each_node_to_the_next_and_returns_them_last_first
     assert layers == kind([first, second, third])
 
 
-def test_only_nodes_with_parameters_have_gradients_one_for_each() -> None:
+def test_each_parameter_has_a_gradient() -> None:
     with_bias, without = linear(3, 2), linear(2, 1, bias=False)
     nodes = make_sequential([with_bias, ReLU(), without, mse := MSE()])
     mse(without(nodes[2](with_bias(np.ones((3, 4))))), np.zeros((1, 4)))
@@ -33,7 +33,7 @@ def test_only_nodes_with_parameters_have_gradients_one_for_each() -> None:
         assert [g.shape for g in node_gradients] == [p.shape for p in node.parameters]
 
 
-def test_gradients_are_replaced_and_not_accumulated() -> None:
+def test_gradients_are_not_accumulated() -> None:
     layer, mse = linear(3, 2), MSE()
     nodes = make_sequential([layer, mse])
     mse(layer(np.ones((3, 4))), np.zeros((2, 4)))

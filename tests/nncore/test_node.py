@@ -1,4 +1,4 @@
-"""A node records in forward, computes in apply, and says what a subclass still owes."""
+"""The base class: forward records, and missing methods are named."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Double(Node):
         return 2 * inputs[0]
 
 
-def test_forward_records_the_input_and_the_answer_themselves() -> None:
+def test_forward_records_the_input_and_the_output() -> None:
     node, x = Double(), np.arange(3.0)
     ans = node.forward(x)
     assert node.x is x
@@ -23,7 +23,7 @@ def test_forward_records_the_input_and_the_answer_themselves() -> None:
 
 
 @pytest.mark.parametrize("method", ["apply", "backwards"])
-def test_a_subclass_that_lacks_a_half_is_named(method: str) -> None:
+def test_a_missing_method_is_an_error_that_names_the_subclass(method: str) -> None:
     class Unfinished(Node):
         pass
 
@@ -31,7 +31,7 @@ def test_a_subclass_that_lacks_a_half_is_named(method: str) -> None:
         getattr(Unfinished(), method)(np.arange(3.0))
 
 
-def test_parameters_are_read_off_the_attributes_in_the_order_of_their_names() -> None:
+def test_parameters_are_in_the_order_of_their_names() -> None:
     class Scale(Node):
         parameter_names = {"offset": "o", "missing": "m", "factor": "f"}  # noqa: RUF012
         o: Array = np.zeros(2)

@@ -1,4 +1,4 @@
-"""The notebook's own runs and usage, on the nodes as they are now."""
+"""The notebook's usage and results."""
 
 from collections.abc import Callable
 
@@ -50,7 +50,7 @@ def test_every_name_of_the_notebook_can_be_imported_with_a_star() -> None:
     assert all(hasattr(nncore, name) for name in nncore.__all__)
 
 
-def test_softmax_and_nll_give_the_notebook_s_losses() -> None:
+def test_softmax_and_nll_reproduce_the_losses_of_the_notebook() -> None:
     logits = 10.0 * np.array([[1, -1, 1], [-1, 1, -1]])
     targets = np.array([[0, 1, 0], [1, 0, 1]])
     softmax, loss = Softmax(), NLLLoss()

@@ -41,24 +41,6 @@ def job_of(jobs: list[Job], *options: str) -> Job:
     return jobs[-1]
 
 
-def test_the_defaults(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CACHE_DIR")
-    job = job_of(jobs)
-    assert job == Job(
-        dataset="auto",
-        data_dir=None,
-        cache_dir=job.cache_dir,
-        checkpoint_dir=job.cache_dir / "checkpoints",
-        model_dir=Path("models"),
-        model_name=None,
-        num_classes=None,
-        recipe=RECIPES["default"],
-        recipe_name="default",
-        seed=0,
-    )
-    assert job.cache_dir.is_absolute()
-
-
 def test_every_option_is_used(jobs: list[Job]) -> None:
     job = job_of(
         jobs,
@@ -132,21 +114,6 @@ def test_options_override_the_environment(
     assert getattr(job_of(jobs), member) == plain
 
 
-@pytest.mark.parametrize(
-    "options",
-    [["--epoch", "3"], ["--hidden-sizes", "8,"], ["--seed", "-1"]],
-    ids=["abbreviated", "sizes", "negative seed"],
-)
-def test_an_invalid_option_exits_with_2(
-    jobs: list[Job], options: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as error:
-        main(options)
-    assert error.value.code == 2
-    assert jobs == []
-    assert capsys.readouterr().err.splitlines()[-1].startswith("python -m trainer: error: ")
-
-
 def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """Run options that must fail with one line and publish nothing."""
     assert main(options) == 1
@@ -210,15 +177,6 @@ def test_sigterm_exits_with_143(
     monkeypatch.setattr(cli, "run", lambda _job: signal.raise_signal(signal.SIGTERM))
     assert main([]) == 143
     assert capsys.readouterr().err == f"terminated{STOP_HINT}\n"
-
-
-def test_a_defect_is_not_reported_as_invalid_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_job: Job) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(cli, "run", fail)
-    with pytest.raises(AssertionError):
-        main([])
 
 
 def environment() -> dict[str, str]:

@@ -4,18 +4,14 @@ import gzip
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.support.data import remote_file
 from tests.support.mirror import Mirror, Reply
-from trainer import download as module
 from trainer.download import download
 from trainer.errors import DownloadError
-
-RETRY = module._RETRY
 
 CONTENT = np.random.default_rng(0).integers(0, 9, 200_000, dtype=np.uint8).tobytes()
 FILE = remote_file("some-file", CONTENT)
@@ -147,15 +143,3 @@ def test_only_transient_failures_are_retried(
     with pytest.raises(DownloadError):
         download(FILE, [bad.url], destination)
     assert len(bad.requests) == requests
-
-
-def test_the_waiting_time_of_an_overloaded_mirror_is_limited(
-    mirror: StartMirror, destination: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waited: list[float] = []
-    monkeypatch.setattr(module, "_RETRY", RETRY)
-    monkeypatch.setattr("urllib3.util.retry.time", SimpleNamespace(sleep=waited.append))
-    bad = mirror({NAME: Reply(status=503, headers={"Retry-After": "3600"})})
-    download(FILE, [bad.url, mirror({NAME: Reply(GZIPPED)}).url], destination)
-    assert destination.read_bytes() == CONTENT
-    assert 0 < sum(waited) < 10

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nncore import evaluate
-from nncore.repository import ModelRepository, RepositoryError
+from nncore.repository import ModelRepository
 from tests.support.data import save_npz, small_mnist, toy_problem, tree
 from trainer import job as module
 from trainer import sources
@@ -139,13 +139,6 @@ def test_a_data_set_needs_an_image_for_each_split(job: Job, tmp_path: Path, coun
         assert tree(job.model_dir) == {}
     else:
         assert run(job).manifest.provenance["training"]["images"] == 2
-
-
-@pytest.mark.usefixtures("no_report")
-@pytest.mark.parametrize("shape", [(7,), (3, 3, 3)], ids=str)
-def test_images_of_any_shape_train(job: Job, tmp_path: Path, shape: tuple[int, ...]) -> None:
-    job = with_dataset(job, tmp_path / "x.npz", images=toy_problem(shape=shape).images)
-    assert run(job).manifest.input_shape == list(shape)
 
 
 @pytest.mark.usefixtures("no_report")
@@ -301,30 +294,6 @@ def test_synthetic_digits_are_never_published_as_mnist(job: Job, dataset: str) -
     manifest = run(job).manifest
     assert (manifest.name, manifest.layers) == ("synthetic", [784, 8, 10])
     assert run(replace(job, model_name="my-model.v2")).manifest.name == "my-model.v2"
-
-
-@pytest.mark.usefixtures("small_sources", "no_report")
-def test_mnist_is_published_as_mnist(job: Job, tmp_path: Path) -> None:
-    for name, content in small_mnist().contents.items():
-        (tmp_path / name).write_bytes(content)
-    manifest = run(replace(job, dataset="auto", data_dir=tmp_path)).manifest
-    assert manifest.name == "mnist"
-    assert manifest.provenance["metrics"]["test"]["images"] == 20
-
-
-@pytest.mark.usefixtures("no_report")
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("batch_size", [16, 1000])
-def test_training_that_diverges_leaves_the_repository_unchanged(job: Job, batch_size: int) -> None:
-    run(job)
-    before = tree(job.model_dir)
-    recipe = replace(
-        RECIPE, learning_rate=1e300, momentum=0, schedule="constant", batch_size=batch_size
-    )
-    for name in ("letters", "new"):
-        with pytest.raises((TrainerError, RepositoryError)):
-            run(replace(job, model_name=name, recipe=recipe))
-    assert tree(job.model_dir) == before
 
 
 @pytest.mark.parametrize("folder", ["models", "checkpoints"])

@@ -1,4 +1,4 @@
-"""Measurement: answers in order, metrics by hand, and how far probabilities can be trusted."""
+"""Metrics of predictions, by hand."""
 
 import numpy as np
 import pytest

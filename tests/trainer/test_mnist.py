@@ -13,7 +13,7 @@ from tests.support.data import idx_bytes, small_mnist, tree
 from tests.support.mirror import Mirror, Reply
 from trainer.errors import DataError, DownloadError
 from trainer.labelled_images import ImageData
-from trainer.mnist import FILES, MIRRORS, load_mnist
+from trainer.mnist import load_mnist
 
 StartMirror = Callable[[dict[str, Reply]], Mirror]
 
@@ -150,9 +150,3 @@ def test_a_data_directory_must_exist_but_may_be_empty(
     data_dir = write(tmp_path / "data", {"README": b"nothing here"})
     check(load(cache, good.url, data_dir=data_dir))
     assert f"{data_dir} has none of MNIST's files" in capsys.readouterr().out
-
-
-def test_the_sizes_of_the_real_files_follow_from_their_shapes() -> None:
-    sizes = [16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000]
-    assert [file.size for file in FILES] == sizes
-    assert all(url.startswith("https://") and url.endswith("/") for url in MIRRORS)
