@@ -4,21 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.machine import PEERS, ROOT
 from benchmarks.protocols import LISTS, PREDICT, V2_BINARY, V2_JSON, Protocol
-from tests.support.server import COMMAND, Service, launched
+from tests.support.server import COMMAND
 
 OURS, BINARY, EMPTY = "Nodestack", "Nodestack, binary tensors", "an empty Flask route"
 FASTAPI, MLSERVER, BENTOML, LITSERVE = "FastAPI", "MLServer", "BentoML", "LitServe"
 PACKAGES = ("fastapi", "uvicorn", "mlserver", "bentoml", "litserve", "onnxruntime")
 BASELINE_COMMIT = "5f694d1"
 BASELINE = f"{OURS} at {BASELINE_COMMIT}"
-# One worker per core, and no threads beside it.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _SERVERS = Path(__file__).with_name("servers")
 
 
@@ -27,12 +24,11 @@ class Contender:
     """A server and how it is asked.
 
     Attributes:
-        command: Starts it, with `{port}` for the port and `{workers}` for the number of workers;
-            empty where the server of OURS is asked.
+        command: Starts it, with `{port}` for the port; empty where the server of OURS is asked.
         path: Its path for predictions.
         protocol: How a request is written and a response read.
         predicts: Whether it returns predictions.
-        variables: Its environment variables, with the same placeholders.
+        variables: Its environment variables, with the same placeholder.
         folder: Its working directory.
     """
 
@@ -43,30 +39,21 @@ class Contender:
     variables: Mapping[str, str] = field(default_factory=dict)
     folder: Path = ROOT
 
-    def start(self, log: Path, workers: int) -> AbstractContextManager[Service]:
-        """Start it with a number of workers (BentoML and LitServe: always two)."""
 
-        def fill(text: str) -> str:
-            return text.replace("{workers}", str(workers))
-
-        variables = {name: fill(value) for name, value in self.variables.items()}
-        command = [fill(part) for part in self.command]
-        return launched(command, log, ONE_THREAD | variables, self.folder)
+def _variables(workers: int) -> dict[str, str]:
+    # No contender logs requests.
+    return {"PORT": "{port}", "WEB_CONCURRENCY": str(workers), "LOG_LEVEL": "warning"}
 
 
-def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:
+def contenders(folder: Path, onnx_file: Path, workers: int) -> dict[str, Contender]:
     """Return the contenders by name.
 
     Args:
         folder: What a server writes goes there.
         onnx_file: The shipped network, for onnxruntime.
+        workers: Worker processes; BentoML and LitServe always have two.
     """
-    ours = {
-        "PORT": "{port}",
-        "WEB_CONCURRENCY": "{workers}",
-        "MODEL_DIR": str(ROOT / "models"),
-        "LOG_LEVEL": "warning",  # no contender logs requests
-    }
+    ours = _variables(workers) | {"MODEL_DIR": str(ROOT / "models")}
     programs = PEERS / "bin"
     peer = {
         "MODEL": str(onnx_file),
@@ -82,7 +69,7 @@ def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:
         FASTAPI: Contender(
             (
                 *(str(programs / "uvicorn"), "with_fastapi:app", "--port", "{port}"),
-                *("--workers", "{workers}", "--no-access-log", "--log-level", "warning"),
+                *("--workers", str(workers), "--no-access-log", "--log-level", "warning"),
             ),
             variables=peer,
         ),
@@ -99,7 +86,7 @@ def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:
                 "MLSERVER_METRICS_ENDPOINT": "",
                 "MLSERVER_METRICS_DIR": str(folder),
                 "MLSERVER_ENVIRONMENTS_DIR": str(folder),
-                "MLSERVER_PARALLEL_WORKERS": "{workers}",
+                "MLSERVER_PARALLEL_WORKERS": str(workers),
                 "MLSERVER_MODEL_NAME": "mnist",
                 "MLSERVER_MODEL_IMPLEMENTATION": "with_mlserver.Runtime",
             },
@@ -119,7 +106,7 @@ def contenders(folder: Path, onnx_file: Path) -> dict[str, Contender]:
 
 
 def baseline(folder: Path) -> Contender:
-    """Check out and install the commit that the CPU time is compared with.
+    """Check out and install the commit that the CPU time is compared with; it has one worker.
 
     Raises:
         subprocess.CalledProcessError: The history or a package is not available.
@@ -138,6 +125,6 @@ def baseline(folder: Path) -> Contender:
             "service:create_app()",
         ),
         protocol=PREDICT,
-        variables={"PORT": "{port}", "WEB_CONCURRENCY": "{workers}", "LOG_LEVEL": "warning"},
+        variables=_variables(1),
         folder=source,
     )

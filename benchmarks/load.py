@@ -23,13 +23,7 @@ class LoadError(Exception):
 
 
 class Throughput(NamedTuple):
-    """What wrk and the clock of the worker counted.
-
-    Attributes:
-        rate: Requests per second.
-        p99_ms: The 99th percentile of their latency.
-        cpu_us: CPU time of the workers per request, in microseconds.
-    """
+    """Requests per second, the p99 of latency, and the CPU time of all workers per request."""
 
     rate: float
     p99_ms: float

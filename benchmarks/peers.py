@@ -65,15 +65,8 @@ def _sklearn(images: Any, labels: Any, sizes: list[int], lr: float) -> Callable[
     pixels = (images.reshape(len(images), -1) / np.float32(255)).astype(np.float32)
 
     def take_steps(order: Any, batch: int) -> float:
-        network = MLPClassifier(
-            tuple(sizes[1:-1]),
-            solver="sgd",
-            momentum=0,
-            alpha=0,
-            learning_rate_init=lr,
-            batch_size=batch,
-            shuffle=False,
-        )
+        options = {"solver": "sgd", "momentum": 0, "alpha": 0, "learning_rate_init": lr}
+        network = MLPClassifier(sizes[1:-1], batch_size=batch, shuffle=False, **options)
         classes = np.arange(sizes[-1])
         network.partial_fit(pixels[:batch], labels[:batch], classes=classes)
         samples, targets = pixels[: len(order)], labels[: len(order)]

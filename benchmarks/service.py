@@ -9,6 +9,7 @@ It needs wrk, MNIST's files in DATA_DIR, and `.venv-bench`. A server that does n
 out.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -42,12 +43,13 @@ from benchmarks.mnist import load_real_mnist
 from benchmarks.protocols import PREDICT
 from benchmarks.report import Goal, Rounds, arguments, publish, table, verdicts
 from nncore.repository import ModelRepository
-from nncore.types import Array
 from tests.support.load import Load, Request
 from tests.support.processes import pinned, resident_megabytes
-from tests.support.server import COMMAND, ServerError, Service, launched, serve, wait_until
+from tests.support.server import ServerError, Service, launched, serve, wait_until
 
+# One worker per core, and no threads beside it, for all servers.
 _WORKERS = 2
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _TOLERANCE = 1e-4
 _START_SECONDS = 60
 _SETTLE_SECONDS = 0.1
@@ -62,9 +64,10 @@ class Workload(NamedTuple):
     connections: int
 
     def __str__(self) -> str:
-        images = "1 image" if self.images == 1 else f"{self.images} images"
-        connections = "1 connection" if self.connections == 1 else f"{self.connections} connections"
-        return f"requests/s: {images}, {connections}"
+        images, connections = ("s" * (count > 1) for count in self)
+        return (
+            f"requests/s: {self.images} image{images}, {self.connections} connection{connections}"
+        )
 
 
 SINGLE, SINGLES, BATCHES, LARGE = Workload(1, 1), Workload(1, 16), Workload(64, 4), Workload(256, 4)
@@ -86,18 +89,16 @@ Figures = dict[str, Rounds]
 def main() -> None:
     """Publish the figures."""
     options = arguments(__doc__, rounds=5, seconds=2)
-    images, expected = _images()
+    os.environ |= ONE_THREAD
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = folder / "mnist.onnx"
         export = (sys.executable, "-m", "trainer", "export", "models/mnist", "--onnx", str(model))
         subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        bench = _Bench(images, expected, folder, options.rounds, options.seconds)
-        field = contenders(folder, model)
-        figures, rate = bench.compare(field)
-        figures[CPU] = bench.cpu_microseconds(
-            {name: field[name] for name in (OURS, FASTAPI, EMPTY)}
-        )
+        bench = _Bench(folder, options.rounds, options.seconds)
+        figures, rate = bench.compare(contenders(folder, model, _WORKERS))
+        single = contenders(folder, model, 1)
+        figures[CPU] = bench.cpu_us({name: single[name] for name in (OURS, FASTAPI, EMPTY)})
         starts = [bench.start_up() for _ in range(options.rounds)]
     publish(
         "service",
@@ -111,42 +112,31 @@ def main() -> None:
 
 
 class _Bench:
-    """Measures servers alternately.
-
-    Args:
-        images: uint8 `(256, 784)`.
-        expected: Their probabilities, `(256, 10)`.
-        folder: For logs and bodies.
-        rounds: How often everything is measured.
-        seconds: How long.
+    """Measures servers alternately; logs go to a folder.
 
     Attributes:
         absent: Why some servers are not measured, by name.
     """
 
-    def __init__(
-        self, images: Array, expected: Array, folder: Path, rounds: int, seconds: int
-    ) -> None:
+    def __init__(self, folder: Path, rounds: int, seconds: int) -> None:
         self.absent: dict[str, str] = {}
-        self._images = images
-        self._expected = expected
-        self._folder = folder
-        self._rounds = rounds
-        self._seconds = seconds
+        self._images = load_real_mnist()[1].images[: LARGE.images].reshape(LARGE.images, -1)
+        network = ModelRepository(ROOT / "models").load("mnist").model
+        self._expected = network.predict(self._images.astype(np.float32) / 255).T
+        self._folder, self._rounds, self._seconds = folder, rounds, seconds
 
     def compare(self, field: Mapping[str, Contender]) -> tuple[Figures, float]:
         """Measure throughput, and latency at the same fixed rate, which is returned, too."""
         figures: Figures = {}
         with ExitStack() as stack:
-            servers = self._start(field, _WORKERS, stack)
+            servers = self._start(field, stack)
             for workload in (SINGLE, SINGLES, BATCHES, LARGE):
                 functions = {
                     name: partial(self._rate, field[name], server, workload)
                     for name, server in servers.items()
                 }
                 if workload == LARGE:
-                    body = self._folder / "pixels"
-                    body.write_bytes(PREDICT.write(self._images).content)
+                    body = PREDICT.write(self._images).content
                     for name in (FORWARD, PARSE_AND_FORWARD):
                         functions[name] = partial(limit, name, body, _WORKERS, self._seconds)
                 figures[str(workload)] = self._measure(str(workload), functions)
@@ -161,7 +151,7 @@ class _Bench:
                 figures[P99].append({name: p99 for name, (_, p99) in points.items()})
         return figures, rate
 
-    def cpu_microseconds(self, field: Mapping[str, Contender]) -> Rounds:
+    def cpu_us(self, field: Mapping[str, Contender]) -> Rounds:
         """Measure the CPU time per one-image request, one worker on a core of its own."""
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -169,7 +159,7 @@ class _Bench:
                 field = {**field, BASELINE: baseline(scratch)}
             except subprocess.CalledProcessError as error:
                 self.absent[BASELINE] = str(error)
-            servers = self._start(field, 1, stack)
+            servers = self._start(field, stack)
             pids = [pid for server in servers.values() for pid in (server.pid, *server.workers)]
             stack.enter_context(pinned(*pids))
             functions = {
@@ -179,10 +169,8 @@ class _Bench:
 
     def start_up(self) -> tuple[float, float]:
         """Return the seconds until the service is ready, and a worker's memory after some load."""
-        variables = {"PORT": "{port}", "LOG_LEVEL": "warning", "WEB_CONCURRENCY": str(_WORKERS)}
         start = time.perf_counter()
-        with launched(COMMAND, self._folder / "start.log", variables) as server:
-            wait_until(lambda: server.answers("/health/ready"), "the service is ready")
+        with serve(self._folder, workers=_WORKERS):
             seconds = time.perf_counter() - start
         with serve(self._folder, workers=1) as server:
             for _ in range(_MEMORY_REQUESTS):
@@ -217,35 +205,26 @@ class _Bench:
         p50, p99 = np.percentile([1e3 * reply.seconds for reply in replies], (50, 99)).tolist()
         return p50, p99
 
-    def _start(
-        self, field: Mapping[str, Contender], workers: int, stack: ExitStack
-    ) -> dict[str, Service]:
+    def _start(self, field: Mapping[str, Contender], stack: ExitStack) -> dict[str, Service]:
         """Start the servers and check their predictions; note those that are absent."""
         servers: dict[str, Service] = {}
         for name, contender in field.items():
+            log = self._folder / f"{name}.log"
+            server = launched(contender.command, log, contender.variables, contender.folder)
             body = contender.protocol.write(self._images[:1])
             try:
-                if contender.command:
-                    log = self._folder / f"{name}.log"
-                    server = stack.enter_context(contender.start(log, workers))
-                else:
-                    server = servers[OURS]
-                wait_until(
-                    partial(server.answers, contender.path, *body), "a prediction", _START_SECONDS
-                )
+                running = stack.enter_context(server) if contender.command else servers[OURS]
+                answers = partial(running.answers, contender.path, *body)
+                wait_until(answers, "a prediction", _START_SECONDS)
                 if contender.predicts:
-                    self._check(contender, server)
-                servers[name] = server
+                    self._check(contender, running)
+                servers[name] = running
             except (OSError, ServerError) as error:
                 self.absent[name] = " ".join(str(error).split())[-200:]
         return servers
 
     def _check(self, contender: Contender, server: Service) -> None:
-        """Check a server's probabilities.
-
-        Raises:
-            ServerError: They are not the shipped network's.
-        """
+        """Raise ServerError where a server does not return the shipped network's probabilities."""
         for count in (1, len(self._images)):
             body = contender.protocol.write(self._images[:count])
             status, headers, response = server.send(contender.path, *body)
@@ -256,29 +235,16 @@ class _Bench:
                 raise ServerError(f"it returns other probabilities for {count} images")
 
 
-def _images() -> tuple[Array, Array]:
-    """Return MNIST's first test images, uint8 `(256, 784)`, and their probabilities."""
-    images = load_real_mnist()[1].images[: LARGE.images]
-    network = ModelRepository(ROOT / "models").load("mnist").model
-    probabilities = network.predict(images.astype(np.float32) / 255).T
-    return images.reshape(len(images), -1), probabilities
-
-
 def _table(figures: Figures) -> str:
     """Return the medians as a table."""
+
+    def cell(name: str, what: str) -> str:
+        digits = 1 if what in (P50, P99) else 0
+        rounds = figures[what]
+        return f"{rounds.median(name):,.{digits}f}" if name in rounds.names else "-"
+
     names = dict.fromkeys(name for rounds in figures.values() for name in rounds.names)
-    rows = [
-        [
-            name,
-            *(
-                f"{rounds.median(name):,.{1 if 'ms' in what else 0}f}"
-                if name in rounds.names
-                else "-"
-                for what, rounds in figures.items()
-            ),
-        ]
-        for name in names
-    ]
+    rows = [[name, *(cell(name, what) for what in figures)] for name in names]
     return table(["", *figures], rows)
 
 
@@ -291,8 +257,7 @@ def _goals(figures: Figures, starts: list[tuple[float, float]]) -> list[Goal]:
     ]
     for what in (P50, P99):
         rounds = figures[what]
-        peers = [rounds.median(name) for name in PEERS if name in rounds.names]
-        if peers:
+        if peers := [rounds.median(name) for name in PEERS if name in rounds.names]:
             ratio = rounds.median(OURS) / min(peers)
             goals.append(Goal(f"{what}: {OURS} / the lowest of the others", ratio, 1))
     if BASELINE in figures[CPU].names:

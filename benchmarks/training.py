@@ -38,10 +38,7 @@ GOALS = {
     LIMIT: {64: 0.8, 256: 0.9, 512: 0.9, 1024: 0.9},
 }
 # Below these the trainer has become slow, and the command fails.
-FLOORS = {
-    TORCH: {64: 0.95, 128: 0.95, 256: 0.95},
-    LIMIT: {64: 0.55, 128: 0.55, 256: 0.55, 512: 0.55, 1024: 0.55},
-}
+FLOORS = {TORCH: dict.fromkeys((64, 128, 256), 0.95), LIMIT: dict.fromkeys(BATCHES[1:], 0.55)}
 _SETTLE_SECONDS = 0.05  # the threads of the previous contestant may still spin
 
 # Trains with batches of a size for a number of steps; returns the seconds.
@@ -66,37 +63,24 @@ def main() -> int:
         figures = _measure(contestants, options.rounds, options.images)
 
     others = [name for name in contestants if name != OURS]
-    publish(
-        "training",
-        table(
-            ["images/s at batch", *contestants, *(f"{OURS} / {other}" for other in others)],
-            [
-                (
-                    batch,
-                    *(f"{rounds.median(name):,.0f}" for name in contestants),
-                    *(f"{rounds.ratio(OURS, other):.2f}" for other in others),
-                )
-                for batch, rounds in figures.items()
-            ],
-        ),
-        verdicts(_goals(figures, GOALS)),
-        describe(peers=("torch", "scikit-learn")),
-        write=options.write,
-    )
+    head = ["images/s at batch", *contestants, *(f"{OURS} / {other}" for other in others)]
+    rows = []
+    for batch, rounds in figures.items():
+        medians = [f"{rounds.median(name):,.0f}" for name in contestants]
+        rows.append([batch, *medians, *(f"{rounds.ratio(OURS, other):.2f}" for other in others)])
+    goals = verdicts(_goals(figures, GOALS))
+    machine = describe(peers=("torch", "scikit-learn"))
+    publish("training", table(head, rows), goals, machine, write=options.write)
     return int(not all(floor.holds for floor in _goals(figures, FLOORS)))
 
 
 def _goals(figures: dict[int, Rounds], limits: dict[str, dict[int, float]]) -> list[Goal]:
     return [
-        Goal(
-            f"images/s at batch {batch}: {OURS} / {other}",
-            figures[batch].ratio(OURS, other),
-            limit,
-            at_least=True,
-        )
+        Goal(f"images/s at batch {batch}: {OURS} / {other}", ratio, limit, at_least=True)
         for other, by_batch in limits.items()
         for batch, limit in by_batch.items()
         if other in figures[batch].names
+        for ratio in [figures[batch].ratio(OURS, other)]
     ]
 
 
@@ -122,14 +106,9 @@ def _measure(contestants: dict[str, Contestant], rounds: int, images: int) -> di
 
 
 def _nodestack(images: Array, labels: Array) -> Contestant:
-    model = FCModel(
-        (28, 28),
-        SIZES[1:-1],
-        SIZES[-1],
-        loss=SoftmaxCrossEntropy(),
-        rng=np.random.default_rng(0),
-        needs_input_grad=False,
-    )
+    rng, loss = np.random.default_rng(0), SoftmaxCrossEntropy()
+    hidden, classes = SIZES[1:-1], SIZES[-1]
+    model = FCModel((28, 28), hidden, classes, loss=loss, rng=rng, needs_input_grad=False)
     optimizer = SGD(LEARNING_RATE)
 
     def train(batch: int, steps: int) -> float:
@@ -175,8 +154,8 @@ def _peers(images: Array, labels: Array) -> Iterator[dict[str, Contestant]]:
     )
 
     def request(**request: Any) -> float:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        assert process.stdin
+        assert process.stdout
         print(json.dumps(request), file=process.stdin, flush=True)
         return float(process.stdout.readline())
 

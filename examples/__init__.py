@@ -1,4 +1,4 @@
-"""Small programs that show the network at work, each runnable by `python -m examples.<name>`.
+"""Example programs; `python -m examples.<name>` runs each of them.
 
-Beside them lie the digits that the README sends to the service.
+`digit.json` and `digit.png` are the requests that the documentation sends to the service.
 """

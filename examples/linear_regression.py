@@ -1,7 +1,7 @@
-"""Linear regression with the nodes of the network: a line is found again under noise.
+"""Linear regression with `nncore`: recovers the coefficients of noisy samples.
 
-`python -m examples.linear_regression [FILE]` prints how the parameters come closer, epoch by
-epoch, and draws the loss curve into FILE (linear-regression.png by default).
+`python -m examples.linear_regression [FILE]` prints the parameters after each epoch, and draws the
+loss curve into FILE (linear-regression.png by default).
 """
 
 import sys
@@ -26,11 +26,11 @@ SEED = 42
 
 @dataclass(frozen=True)
 class Epoch:
-    """The line as it stands after an epoch, and the losses that led to it.
+    """The parameters after an epoch, and its losses.
 
     Attributes:
         weights: `(3,)`.
-        intercept: One number.
+        intercept: The bias.
         losses: Half the summed squared error of each batch.
     """
 
@@ -40,7 +40,7 @@ class Epoch:
 
 
 def train() -> list[Epoch]:
-    """Draw the samples and fit the line, repeatably: it seeds numpy's global generator."""
+    """Generate the samples and fit the parameters; seeds numpy's global generator."""
     np.random.seed(SEED)
     x = randn(SAMPLES, 3)
     data = Dataset(x, x @ SLOPE + INTERCEPT + NOISE * randn(SAMPLES, 1))
@@ -61,7 +61,7 @@ def train() -> list[Epoch]:
 
 
 def draw(history: list[Epoch]) -> Figure:
-    """Draw the loss of every step, on a logarithmic scale."""
+    """Return a figure of the loss of every step, on a logarithmic scale."""
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.subplots()
     losses = [loss for epoch in history for loss in epoch.losses]
@@ -79,14 +79,14 @@ def draw(history: list[Epoch]) -> Figure:
 def main() -> None:
     """Fit, print and draw."""
     path = sys.argv[1] if len(sys.argv) > 1 else "linear-regression.png"
-    print(f"looking for W={SLOPE[:, 0]}, b={INTERCEPT}")
+    print(f"expected W={SLOPE[:, 0]}, b={INTERCEPT}")
     history = train()
     for number, epoch in enumerate(history, start=1):
         print(
             f"epoch {number}: W={epoch.weights}, b={epoch.intercept:.8f}, loss={epoch.losses[-1]}"
         )
     draw(history).savefig(path)
-    print(f"the loss curve is in {path}")
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The network: nodes, graph, model, optimizers, data set and training step.
 
-It needs numpy only. `nncore.repository`, which this package does not import, holds the files where
-the trainer and the service meet.
+It depends on numpy only. The model repository, `nncore.repository`, is a subpackage that nothing
+here imports, since it needs a POSIX system.
 """
 
 from nncore.activations import ReLU, Softmax, softmax

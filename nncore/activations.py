@@ -1,4 +1,4 @@
-"""Nodes without parameters that sit between and after the layers: ReLU and softmax."""
+"""Activation functions: ReLU and softmax, nodes without parameters."""
 
 from typing import Any
 
@@ -9,28 +9,22 @@ from nncore.types import Array
 
 
 class ReLU(Node):
-    """The rectified linear unit, `max(0, x)`, entry by entry."""
+    """The rectified linear unit, `max(0, x)`, element by element."""
 
     def apply(self, x: Array) -> Array:
-        """Zero the negative entries; the shape stays."""
+        """Set the negative elements of `x`, of any shape, to 0."""
         return np.maximum(x, 0)
 
     def backwards(self, g: Any = 1) -> None:
-        """Let the gradient through where the input was positive; at 0 the derivative taken is 0."""
+        """Pass the gradient where the input was positive; the derivative at 0 is taken as 0."""
         self.input_grad = g * (self.x > 0)
 
 
 def softmax(logits: Array) -> Array:
-    """Turn each column of logits into probabilities, finite for logits of any size.
+    """Convert each column of logits `(classes, batch)` to probabilities of the same dtype.
 
-    Subtracting a column's maximum changes nothing but keeps `exp` from overflowing.
+    Subtracting a column's maximum does not change the result and keeps `exp` from overflowing.
     Source: Goodfellow et al. 2016, "Deep Learning", equation 6.29 and section 4.1.
-
-    Args:
-        logits: `(classes, batch)`.
-
-    Returns:
-        Probabilities of the same shape and dtype; each column sums to 1.
     """
     exponentials = np.exp(logits - logits.max(axis=0, keepdims=True))
     normalized: Array = exponentials / exponentials.sum(axis=0, keepdims=True)
@@ -45,13 +39,10 @@ class Softmax(Node):
         return softmax(x)
 
     def backwards1(self, g: Array) -> None:
-        """Set `input_grad` sample by sample, with the Jacobian written out.
+        """Set `input_grad` from `g` of shape `(classes, batch)`, sample by sample.
 
         For one column of probabilities p the Jacobian is diag(p) - p p^T, which is symmetric.
-        This is the definition to read and to test against; `backwards2` is the one that runs.
-
-        Args:
-            g: Upstream gradient, `(classes, batch)`.
+        This is the definition; training uses the vectorized `backwards2`.
         """
         columns = []
         for p, upstream in zip(self.ans.T, g.T, strict=True):
@@ -60,13 +51,9 @@ class Softmax(Node):
         self.input_grad = np.stack(columns, axis=1)
 
     def backwards2(self, g: Array) -> None:
-        """Set `input_grad` for the whole batch: (diag(p) - p p^T) g = p * (g - p.g).
-
-        Args:
-            g: Upstream gradient, `(classes, batch)`.
-        """
+        """Set `input_grad` from `g`, `(classes, batch)`: (diag(p) - p p^T) g = p * (g - p.g)."""
         self.input_grad = self.ans * (g - np.sum(self.ans * g, axis=0, keepdims=True))
 
     def backwards(self, g: Any = 1) -> None:
-        """Set `input_grad` by the vectorized form, `backwards2`."""
+        """Set `input_grad` with the vectorized form, `backwards2`."""
         self.backwards2(g)

@@ -1,4 +1,4 @@
-"""A data set in memory and its batches."""
+"""An in-memory data set and its batches."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,17 +9,17 @@ from nncore.types import Array, RandomSource
 
 
 class Dataset:
-    """Samples and their targets, along the first axis of each.
+    """Samples and their targets, along the first axis of both arrays.
 
     Args:
         inputs: `(samples, ...)`.
         targets: `(samples, ...)`.
-        rng: Where shuffling draws from; numpy's global generator when None.
-        transform: Applied to the inputs of each batch as it is made, so that what is kept can be
-            small: `scale_pixels` for images held as uint8.
+        rng: The source of shuffling; numpy's global generator when None.
+        transform: Applied to the inputs of each batch. With `scale_pixels` the images can be kept
+            as uint8.
 
     Raises:
-        ValueError: There are no samples, or not one target for each.
+        ValueError: There are no samples, or the lengths differ.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Dataset:
     ) -> None:
         if len(inputs) != len(targets) or len(inputs) == 0:
             raise ValueError(
-                f"expected as many inputs as targets, and one at least, "
+                f"expected as many inputs as targets and at least one, "
                 f"got {len(inputs)} and {len(targets)}"
             )
         self.inputs = inputs
@@ -41,7 +41,7 @@ class Dataset:
         self._transform = transform
 
     def get_batches(self, batch_size: int) -> int:
-        """Count the batches of an epoch, the last and perhaps smaller one included.
+        """Return the number of batches in an epoch; the last one may be smaller.
 
         Raises:
             ValueError: `batch_size` is less than 1.
@@ -53,7 +53,7 @@ class Dataset:
     def batch_iterator(
         self, batch_size: int, shuffle: bool = True
     ) -> Iterator[tuple[Array, Array]]:
-        """Yield `(inputs, targets)` of one epoch, each sample once, shuffled anew by default.
+        """Yield the batches `(inputs, targets)` of one epoch, in a new random order by default.
 
         Raises:
             ValueError: `batch_size` is less than 1.
@@ -63,6 +63,6 @@ class Dataset:
         if shuffle:
             self._rng.shuffle(order)
         for batch in range(batches):
-            chosen = order[batch * batch_size : (batch + 1) * batch_size]
-            inputs = self.inputs[chosen]
-            yield self._transform(inputs) if self._transform else inputs, self.targets[chosen]
+            indices = order[batch * batch_size : (batch + 1) * batch_size]
+            inputs = self.inputs[indices]
+            yield self._transform(inputs) if self._transform else inputs, self.targets[indices]

@@ -1,4 +1,4 @@
-"""How data outside the network becomes arrays inside it: pixels scaled, labels one-hot."""
+"""Encodings of the network's inputs and targets: scaled pixels and one-hot labels."""
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -9,25 +9,18 @@ MAX_PIXEL = 255
 
 
 def scale_pixels(pixels: Array) -> Array:
-    """Bring grey levels from 0..255 to the network's own input, float32 in [0, 1].
-
-    Args:
-        pixels: Any shape, any real dtype.
-
-    Returns:
-        float32 of the same shape.
-    """
+    """Scale grey levels 0..255, in any shape, to the network's input, float32 in [0, 1]."""
     return np.divide(pixels, MAX_PIXEL, dtype=np.float32, casting="same_kind")
 
 
 def one_hot_encode(x: Array, num_classes: int = 10, dtype: DTypeLike = np.float64) -> Array:
-    """Turn labels into one-hot columns; an array that is not one-dimensional passes through.
+    """Encode labels as one-hot columns; an array that is not one-dimensional is returned as it is.
 
     Args:
-        x: Labels, `(batch,)` integers in 0 .. num_classes - 1; or targets already encoded,
+        x: Labels, `(batch,)` integers in 0 .. num_classes - 1; or encoded targets,
             `(num_classes, batch)`.
-        num_classes: How many rows.
-        dtype: Of the encoded labels.
+        num_classes: The number of rows.
+        dtype: The dtype of the encoded labels.
 
     Returns:
         `(num_classes, batch)`, a single 1 in each column.
@@ -42,8 +35,10 @@ def one_hot_encode(x: Array, num_classes: int = 10, dtype: DTypeLike = np.float6
         raise TypeError(f"expected integer labels, got {x.dtype}")
     outside = (x < 0) | (x >= num_classes)
     if outside.any():
-        at = int(np.argmax(outside))
-        raise ValueError(f"expected labels in 0..{num_classes - 1}, got {x[at]} at index {at}")
+        first = int(np.argmax(outside))
+        raise ValueError(
+            f"expected labels in 0..{num_classes - 1}, got {x[first]} at index {first}"
+        )
     y = np.zeros((num_classes, x.shape[0]), dtype=dtype)
     y[x, np.arange(x.shape[0])] = 1
     return y

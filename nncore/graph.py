@@ -1,4 +1,4 @@
-"""The graph of nodes: linked by hand, then walked backwards in topological order."""
+"""The computation graph: linking nodes, and back-propagation through them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -14,10 +14,10 @@ def make_sequential(layers: Sequence[Node]) -> list[Node]:
     """Make each layer the parent of the next one.
 
     Args:
-        layers: Nodes in forward order; the sequence itself is left as it is.
+        layers: Nodes in forward order; the sequence itself is not changed.
 
     Returns:
-        The same nodes in the order of `back_propagate`, last first.
+        The same nodes in reverse order, as `back_propagate` takes them.
     """
     for parent, child in pairwise(layers):
         parent.child = child
@@ -25,18 +25,18 @@ def make_sequential(layers: Sequence[Node]) -> list[Node]:
 
 
 def back_propagate(top_sorted_nodes: Iterable[Node], upstream: Any = 1) -> Gradients:
-    """Send the gradient from the loss back through the nodes.
+    """Propagate the gradient from the loss back through the nodes.
 
     Args:
-        top_sorted_nodes: The nodes, each one after its child; the loss comes first.
-        upstream: The gradient that the node without a child starts from: 1 for the loss itself,
-            `1 / batch` for its mean.
+        top_sorted_nodes: The nodes in reverse topological order; the loss comes first.
+        upstream: The upstream gradient of the loss: 1 for a loss summed over the batch, `1 / batch`
+            for its mean.
 
     Returns:
-        For each node that has parameters, one gradient a parameter, in their order and shapes.
+        For each node with parameters, one gradient per parameter, in their order and shapes.
 
     Raises:
-        RuntimeError: A node has recorded no forward pass.
+        RuntimeError: `forward` of a node has not run.
     """
     gradients: Gradients = {}
     for node in top_sorted_nodes:

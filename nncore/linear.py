@@ -1,4 +1,4 @@
-"""The affine layer, the only node with parameters, and how its weights start."""
+"""The linear layer, the only node with parameters, and its weight initialization."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -9,22 +9,15 @@ from numpy.random import randn
 from nncore.node import Node
 from nncore.types import Array, RandomSource
 
-# A smaller weight is read faster than its zeros are found.
+# For smaller weights, finding the zeros takes longer than multiplying by them.
 _MIN_SKIP_SIZE = 100_000
 
 
 def kaiming_init(output_size: int, input_size: int, *, rng: RandomSource | None = None) -> Array:
-    """Draw weights of N(0, 2 / input_size), which keeps variance through ReLU layers.
+    """Draw weights from N(0, 2 / input_size), which preserves variance through ReLU layers.
 
+    The shape is `(output_size, input_size)`, the default `rng` numpy's global generator.
     Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10.
-
-    Args:
-        output_size: Rows.
-        input_size: Columns, the fan-in.
-        rng: Where to draw from; numpy's global generator when None.
-
-    Returns:
-        A float64 array of shape `(output_size, input_size)`.
     """
     source: RandomSource = np.random if rng is None else rng
     weights: Array = source.standard_normal((output_size, input_size))
@@ -36,17 +29,16 @@ class LinearLayer(Node):
     """The affine map `w @ x + b`.
 
     Args:
-        input_size: Features in.
-        output_size: Features out.
-        bias: Whether there is a `b`.
+        input_size: The number of input features.
+        output_size: The number of output features.
+        bias: Whether the layer has a bias `b`.
         init_func: Called as `init_func(rows, columns)`, first for `w`, then for `b`.
 
     Attributes:
         w: Weight, `(output_size, input_size)`.
         b: Bias, `(output_size, 1)`, or None.
-        needs_input_grad: Whether `backwards` sets `input_grad`; False leaves it None.
-        skips_zeros: Whether `apply` leaves out features that are 0 in the whole batch; see
-            `skip_zeros`.
+        needs_input_grad: Whether `backwards` computes `input_grad`; if not, it is None.
+        skips_zeros: Whether `apply` skips features that are 0 in the whole batch; see `skip_zeros`.
     """
 
     parameter_names: ClassVar = {"weight": "w", "bias": "b"}
@@ -65,24 +57,24 @@ class LinearLayer(Node):
         self.skips_zeros = False
 
     def kaiming_init(self, rng: RandomSource | None = None) -> None:
-        """Redraw `w` by `kaiming_init` and zero `b`, both in place."""
+        """Draw `w` by `kaiming_init` and set `b` to 0, both in place."""
         output_size, input_size = self.w.shape
         self.w[...] = kaiming_init(output_size, input_size, rng=rng)
         if self.b is not None:
             self.b[...] = 0
 
     def skip_zeros(self) -> None:
-        """Have `apply` leave out the features that are 0 in the whole batch, if these are the most.
+        """Make `apply` skip features that are 0 in the whole batch, if more than half of them are.
 
-        They add nothing, the pixels of a digit and what a ReLU lets through are mostly zeros, and
-        the time of a small batch is that of reading `w`. `w` is laid out anew, column by column, so
-        that the columns that are left can be copied whole; for a network that is trained no more.
+        Pixels of digits and outputs of ReLU are mostly zeros, and a small batch takes as long as
+        reading `w` from memory. `w` is copied to column-major order, which makes selecting columns
+        fast and training slow: call this on a model that only predicts.
         """
         self.w = np.asfortranarray(self.w)
         self.skips_zeros = self.w.size >= _MIN_SKIP_SIZE
 
     def apply(self, x: Array) -> Array:
-        """Map `(input_size, batch)` to `(output_size, batch)`."""
+        """Return `w @ x + b`, `(output_size, batch)`, for `x` of shape `(input_size, batch)`."""
         w = self.w
         if self.skips_zeros:
             active = np.flatnonzero(x if x.shape[1] == 1 else x.any(axis=1))
@@ -111,7 +103,7 @@ class LinearLayer(Node):
         return [w_grad, g @ np.ones((g.shape[1], 1), g.dtype)]
 
     def state_dict(self) -> dict[str, Array]:
-        """Name the parameters as `torch.nn.Linear` does: weight `(out, in)`, bias `(out,)`."""
+        """Return views of the parameters, named and shaped as in `torch.nn.Linear`."""
         state = {"weight": self.w}
         if self.b is not None:
             state["bias"] = self.b[:, 0]

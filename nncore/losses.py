@@ -1,7 +1,7 @@
-"""Nodes that end the graph: each takes an answer and a target and gives one number.
+"""Loss functions: nodes that compare an output with a target and return a scalar.
 
-Every loss is summed over the batch, as in the notebook: divide the upstream gradient by the
-batch size to train on the mean.
+Every loss is summed over the batch, as in the notebook. To train on the mean, divide the upstream
+gradient by the batch size.
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ from nncore.types import Array
 
 
 class Loss(Node):
-    """A node of two inputs, the answer `x` and the target `t`; only `x` gets a gradient.
+    """A node with two inputs, the output `x` and the target `t`; only `x` gets a gradient.
 
     Attributes:
-        t: The target of the last `forward` in the form the formula uses, None before it.
+        t: The encoded target of the last `forward`, None before it.
     """
 
     def __init__(self) -> None:
@@ -26,16 +26,16 @@ class Loss(Node):
         self.t: Any = None
 
     def forward(self, x: Array, *targets: Array) -> Any:
-        """Compute the loss, a scalar, and record the input and the target, shaped as in `apply`."""
+        """Return the loss, a scalar, and record input and target, shaped as in `apply`."""
         (t,) = targets
         self.t = self.encode(t, x)
         return super().forward(x, self.t)
 
     def encode(self, t: Array, x: Array) -> Array:
-        """Bring a target to the form that the formula uses: the shape and the dtype of `x`.
+        """Return the target in the dtype of `x`, after checking its shape.
 
         Raises:
-            ValueError: It has another shape, which numpy might broadcast in silence.
+            ValueError: Its shape is not that of `x`; numpy would broadcast it silently.
         """
         targets = np.asarray(t, dtype=np.result_type(x, np.float16))
         if targets.shape != x.shape:
@@ -47,7 +47,7 @@ class MSE(Loss):
     """Half the summed squared error, `0.5 * sum((x - t)^2)`."""
 
     def apply(self, x: Array, t: Array) -> Any:
-        """Map answers and targets of one shape to a scalar."""
+        """Return the loss, a scalar, of outputs and targets of the same shape."""
         return 0.5 * np.sum((x - self.encode(t, x)) ** 2)
 
     def backwards(self, g: Any = 1) -> None:
@@ -56,12 +56,12 @@ class MSE(Loss):
 
 
 class ClassificationLoss(Loss):
-    """A loss whose targets are labels `(batch,)`, or one column of weights a sample."""
+    """A loss whose targets are labels `(batch,)`, or class weights `(classes, batch)`."""
 
     takes_logits = False
 
     def encode(self, t: Array, x: Array) -> Array:
-        """Encode labels one-hot with as many classes as `x`, `(classes, batch)`, has rows.
+        """Return the targets as `(classes, batch)` in the shape and dtype of `x`; labels one-hot.
 
         Raises:
             TypeError: The labels are not integers.
@@ -76,29 +76,29 @@ class ClassificationLoss(Loss):
 
 
 class NLLLoss(ClassificationLoss):
-    """The negative log-likelihood of probabilities, `-sum(t * log(x))`, to follow `Softmax`.
+    """The negative log-likelihood of probabilities, `-sum(t * log(x))`; its input is a softmax.
 
-    Probabilities below the dtype's smallest normal number count as that number, which keeps
-    loss and gradient finite. Train with `SoftmaxCrossEntropy` where logits may be that far apart.
+    Probabilities are clipped to the dtype's smallest normal number, which keeps loss and gradient
+    finite. Prefer `SoftmaxCrossEntropy` for training: it is exact for logits of any size.
     """
 
     def apply(self, x: Array, t: Array) -> Any:
-        """Map probabilities `(classes, batch)` and targets to a scalar."""
+        """Return the loss, a scalar, of probabilities `(classes, batch)` and targets."""
         encoded = self.encode(t, x)
-        return -np.sum(encoded * np.log(_bounded(x)))
+        return -np.sum(encoded * np.log(_clipped(x)))
 
     def backwards(self, g: Any = 1) -> None:
         """Set dL/dx = -g t / x, for a scalar `g`."""
-        self.input_grad = -g * self.t / _bounded(self.x)
+        self.input_grad = -g * self.t / _clipped(self.x)
 
 
-def _bounded(probabilities: Array) -> Array:
-    bounded: Array = np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)
-    return bounded
+def _clipped(probabilities: Array) -> Array:
+    clipped: Array = np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)
+    return clipped
 
 
 class SoftmaxCrossEntropy(ClassificationLoss):
-    """`Softmax` and `NLLLoss` fused into one node: exact and finite for logits of any size.
+    """`Softmax` and `NLLLoss` fused into one node, exact and finite for logits of any size.
 
     With s = logsumexp(x) the loss of a column is sum(t * (s - x)), and its gradient is
     softmax(x) * sum(t) - t. Source: Bishop 2006, "Pattern Recognition and Machine Learning",
@@ -108,7 +108,7 @@ class SoftmaxCrossEntropy(ClassificationLoss):
     takes_logits = True
 
     def apply(self, x: Array, t: Array) -> Any:
-        """Map logits `(classes, batch)` and targets to a scalar."""
+        """Return the loss, a scalar, of logits `(classes, batch)` and targets."""
         encoded = self.encode(t, x)
         shifted = x - x.max(axis=0, keepdims=True)
         log_normalizer = np.log(np.exp(shifted).sum(axis=0, keepdims=True))

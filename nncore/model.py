@@ -1,4 +1,4 @@
-"""The fully connected network: layers in a row, one pass that records and one that does not."""
+"""The fully connected network: `forward` for training, `predict` for inference."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,25 +18,24 @@ from nncore.types import Array, RandomSource
 
 
 class FCModel:
-    """A classifier of linear layers with ReLU between them, softmax after the last.
+    """A classifier of linear layers with ReLU between them and softmax after the last.
 
     Args:
         input_shape: The shape of one image, or its number of pixels.
-        hidden_sizes: The width of each hidden layer, first to last; may be empty.
-        num_classes: How many classes.
-        loss: `NLLLoss` by default, and then `forward` gives probabilities, as in the notebook. With
-            a loss that takes logits, `SoftmaxCrossEntropy`, `forward` gives logits.
-        rng: Where the weights are drawn from (`kaiming_init`); numpy's global generator when None.
-        dtype: Of parameters, activations and gradients.
-        needs_input_grad: Whether backwards also gives the gradient with respect to the images, as
-            `layers[0].input_grad`; where nothing reads it, False spares the largest product.
+        hidden_sizes: The width of each hidden layer; may be empty.
+        num_classes: The number of classes.
+        loss: `NLLLoss` by default; `forward` then returns probabilities, as in the notebook. With
+            `SoftmaxCrossEntropy`, which takes logits, `forward` returns logits.
+        rng: The random source of the weights (`kaiming_init`); numpy's global one when None.
+        dtype: The dtype of parameters, activations and gradients.
+        needs_input_grad: Whether back-propagation computes the gradient of the images, as
+            `layers[0].input_grad`; False saves the largest matrix product.
 
     Attributes:
-        layers: The nodes in forward order. Those before the softmax have the numbers that the same
-            layers have in a `torch.nn.Sequential`.
-        softmax: The node that turns logits into probabilities.
-        loss: The node that ends the graph.
-        topsorted: The loss and the layers in the order of `back_propagate`.
+        layers: The nodes in forward order, numbered as in the equivalent `torch.nn.Sequential`.
+        softmax: The node that converts logits to probabilities.
+        loss: The last node of the graph.
+        topsorted: The nodes in reverse topological order, for `back_propagate`.
 
     Raises:
         ValueError: A size is less than 1.
@@ -81,13 +80,13 @@ class FCModel:
         return np.zeros((rows, columns), self.dtype)
 
     def forward(self, x: Array) -> Array:
-        """Run the layers and record every step, for training.
+        """Run the layers and record their inputs and outputs, for training.
 
         Args:
             x: Floats, `(batch, *input_shape)` or `(batch, pixels)`, pixels / 255 in [0, 1].
 
         Returns:
-            `(classes, batch)`: what `loss` takes, probabilities or logits.
+            The input of `loss`, `(classes, batch)`: probabilities or logits.
 
         Raises:
             TypeError: The images are not floats.
@@ -99,14 +98,14 @@ class FCModel:
         return x
 
     def apply(self, images: Array) -> Array:
-        """Compute what `forward` computes, and record nothing."""
+        """Return what `forward` returns without recording anything."""
         x = self._columns(images)
         for layer in self.layers:
             x = layer.apply(x)
         return x
 
     def predict(self, images: Array) -> Array:
-        """Compute probabilities and record nothing: safe in any number of threads at once.
+        """Return probabilities without recording anything; thread-safe.
 
         Args:
             images: As for `forward`.
@@ -124,22 +123,22 @@ class FCModel:
         return answer
 
     def attribute(self, images: Array, labels: Array) -> Array:
-        """Tell how much each pixel speaks for a label, or against it; safe like `predict`.
+        """Return the contribution of each pixel to a label; thread-safe.
 
-        It is the pixel times the gradient of the label's logit less the mean of all logits.
+        It is the pixel times the gradient of the label's logit minus the mean of all logits.
         Source: Shrikumar et al. 2016, "Not Just a Black Box: Learning Important Features Through
         Propagating Activation Differences", gradient times input.
 
         Args:
             images: As for `forward`.
-            labels: One an image, `(batch,)`.
+            labels: One per image, `(batch,)`.
 
         Returns:
-            `(batch, pixels)`, in the model's dtype; above 0 speaks for the label.
+            `(batch, pixels)` in the model's dtype; positive values support the label.
 
         Raises:
             TypeError: The images are not floats.
-            ValueError: The images have another number of pixels, or a label is no class.
+            ValueError: The images have another number of pixels, or a label is outside the classes.
         """
         nodes = [copy(node) for node in self._hidden_and_logits]
         topsorted = make_sequential(nodes)
@@ -156,17 +155,17 @@ class FCModel:
         return contributions
 
     def skip_zeros(self) -> None:
-        """Have every linear layer skip zeros, which makes a network that only predicts faster."""
+        """Make every linear layer skip zeros: faster prediction, slower training."""
         for layer in self.layers:
             if isinstance(layer, LinearLayer):
                 layer.skip_zeros()
 
     def _columns(self, images: Array) -> Array:
-        """Lay the images out as the network's input: one column an image, in the model's dtype."""
+        """Return the images as columns, `(pixels, batch)`, in the model's dtype."""
         if not np.issubdtype(images.dtype, np.floating):
             raise TypeError(
                 f"expected pixels / 255 as floats, got {images.dtype}: "
-                "scale_pixels makes them of grey levels"
+                "convert grey levels with scale_pixels"
             )
         pixels = self.layer_sizes[0]
         if images.ndim < 2 or math.prod(images.shape[1:]) != pixels:
@@ -177,10 +176,10 @@ class FCModel:
         return images.reshape(len(images), pixels).T.astype(self.dtype, copy=False)
 
     def state_dict(self) -> dict[str, Array]:
-        """Name the parameters as the `torch.nn.Sequential` of the same layers does.
+        """Return views of the parameters, named as in the equivalent `torch.nn.Sequential`.
 
         Returns:
-            "0.weight" `(out, in)`, "0.bias" `(out,)`, "2.weight" and so on: views, not copies.
+            "0.weight" `(out, in)`, "0.bias" `(out,)`, "2.weight" and so on.
         """
         return {
             f"{number}.{name}": value
@@ -190,7 +189,7 @@ class FCModel:
         }
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Copy parameters in, all of them or, where something is wrong, none.
+        """Copy parameters into the model; on an error, none is changed.
 
         Raises:
             ValueError: A tensor is missing, unknown, or of another shape or dtype.

@@ -1,6 +1,6 @@
-"""The base of everything in the network: a node with a forward and a backward half.
+"""The base class of layers, activations and losses.
 
-A node computes in `apply`, which is pure. `forward` also records what `backwards` needs.
+`apply` computes and has no side effects. `forward` also records what `backwards` needs.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from nncore.types import Array
 
 
 class Node:
-    """One step of a computation, with at most one child: the node that consumes its answer.
+    """One operation of the graph; its child is the node that consumes its output.
 
-    Arrays are features x batch: shape `(features, batch)`.
+    Arrays have the shape `(features, batch)`.
 
     Attributes:
         x: The input of the last `forward`, None before it.
-        ans: The answer of the last `forward`, None before it.
-        input_grad: The gradient with respect to `x`, set (not accumulated) by `backwards`.
+        ans: The output of the last `forward`, None before it.
+        input_grad: The gradient with respect to `x`; `backwards` sets it and does not accumulate.
         child: The next node towards the loss, None for the last one.
-        parameter_names: State-dict name -> attribute, for each parameter a subclass has.
+        parameter_names: State-dict name -> attribute, for each parameter of a subclass.
     """
 
     parameter_names: ClassVar[Mapping[str, str]] = {}
@@ -32,18 +32,16 @@ class Node:
 
     @property
     def parameters(self) -> list[Array]:
-        """The parameter arrays themselves (not copies), read off the attributes each time."""
-        return [value for value in self._named_parameters().values() if value is not None]
-
-    def _named_parameters(self) -> dict[str, Array | None]:
-        return {name: getattr(self, at) for name, at in self.parameter_names.items()}
+        """The parameter arrays (not copies), looked up at each access."""
+        values = (getattr(self, attribute) for attribute in self.parameter_names.values())
+        return [value for value in values if value is not None]
 
     def apply(self, *inputs: Any, **options: Any) -> Any:
-        """Compute the answer from the input, reading parameters and recording nothing."""
+        """Return the output for an input, without side effects."""
         raise NotImplementedError(f"{type(self).__name__} must define apply")
 
     def forward(self, x: Array, *targets: Array) -> Any:
-        """Compute the answer, shaped as in `apply`; record it and the input for `backwards`."""
+        """Return the output, shaped as in `apply`; record it and the input for `backwards`."""
         self.x = x
         self.ans = self.apply(x, *targets)
         return self.ans
@@ -52,7 +50,7 @@ class Node:
         """Set `input_grad` from the upstream gradient `g`, shaped like `ans`.
 
         Returns:
-            One gradient for each of `parameters`, in order; None for a node that has none.
+            One gradient for each of `parameters`, in order; None if there are none.
         """
         raise NotImplementedError(f"{type(self).__name__} must define backwards")
 

@@ -1,4 +1,4 @@
-"""How parameters move: each optimizer takes the gradients of `back_propagate` and steps once."""
+"""Optimizers: they update parameters from the gradients of `back_propagate`."""
 
 from typing import Protocol
 
@@ -10,12 +10,12 @@ from nncore.types import Array
 
 
 class Optimizer(Protocol):
-    """What a training step needs of an optimizer; `lr` may be changed between steps."""
+    """The interface of an optimizer; `lr` may change between steps."""
 
     lr: float
 
     def state(self, node: Node) -> list[Array]:
-        """Give the arrays kept for a node, of its parameters' shapes; themselves, not copies."""
+        """Return the arrays (not copies) kept for a node, in the shapes of its parameters."""
 
     def step(self, grads: Gradients) -> None:
         """Move every parameter that has a gradient, of its own shape, in place."""
@@ -28,7 +28,7 @@ class SGD:
         self.lr = lr
 
     def state(self, node: Node) -> list[Array]:  # noqa: ARG002
-        """Give nothing, whatever the parameters' shapes: a step depends on no step before it."""
+        """Return no arrays of any shape: SGD keeps no state."""
         return []
 
     def step(self, grads: Gradients) -> None:
@@ -47,7 +47,7 @@ class NesterovSGD:
 
     Args:
         lr: The step size.
-        momentum: How much of the velocity stays from step to step, 0 to 1.
+        momentum: The share of the velocity kept from step to step, 0 to 1.
     """
 
     def __init__(self, lr: float, momentum: float = 0.9) -> None:
@@ -56,7 +56,7 @@ class NesterovSGD:
         self._velocities: dict[Node, list[Array]] = {}
 
     def state(self, node: Node) -> list[Array]:
-        """Give the velocity of each of the node's parameters, of its shape; zeros at first."""
+        """Return the velocity of each parameter, in its shape; initially zeros."""
         if node not in self._velocities:
             self._velocities[node] = [np.zeros_like(p) for p in node.parameters]
         return self._velocities[node]

@@ -1,4 +1,4 @@
-"""The loop: one step, one epoch, and how well the model does on a data set."""
+"""The training loop: step, epoch and evaluation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,21 +13,13 @@ from nncore.types import Array
 
 
 def get_accuracy(out: Array, targets: Array) -> tuple[int, int]:
-    """Count the samples whose highest answer is the target.
-
-    Args:
-        out: Probabilities or logits, `(classes, batch)`.
-        targets: Labels, `(batch,)`.
-
-    Returns:
-        `(correct, total)`.
-    """
+    """Return `(correct, total)` for outputs `(classes, batch)` and labels `(batch,)`."""
     return int(np.sum(out.argmax(axis=0) == targets)), targets.shape[0]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model does on a data set: its summed loss, the images it reads right, all images."""
+    """The result of an evaluation: the summed loss, the correct samples, all samples."""
 
     total_loss: float
     correct: int
@@ -35,17 +27,17 @@ class Evaluation:
 
     @property
     def loss(self) -> float:
-        """The mean loss an image, in nats."""
+        """The mean loss per sample, in nats."""
         return self.total_loss / self.total
 
     @property
     def accuracy(self) -> float:
-        """The share of images read right, 0 to 1."""
+        """The share of correct samples, 0 to 1."""
         return self.correct / self.total
 
 
 def evaluate(model: FCModel, data: Dataset, batch_size: int = 256) -> Evaluation:
-    """Measure a model on a data set, in order and leaving the nodes' records alone."""
+    """Measure a model on a data set, in order and without recording in its nodes."""
     total_loss, correct, total = 0.0, 0, 0
     for x, t in data.batch_iterator(batch_size, shuffle=False):
         out = model.apply(x)
@@ -57,16 +49,16 @@ def evaluate(model: FCModel, data: Dataset, batch_size: int = 256) -> Evaluation
 
 
 def train_step(model: FCModel, x: Array, t: Array, optimizer: Optimizer) -> float:
-    """Take one step on one batch: forward, loss, backwards, update.
+    """Run one training step on a batch: forward, loss, backwards, update.
 
     Args:
-        model: The network, changed in place.
+        model: Changed in place.
         x: Floats, `(batch, *input_shape)` or `(batch, pixels)`.
         t: Labels, `(batch,)`.
-        optimizer: How it learns.
+        optimizer: Updates the parameters.
 
     Returns:
-        The loss summed over the batch, from before the update.
+        The loss summed over the batch, before the update.
     """
     loss = model.loss(model.forward(x), t)
     optimizer.step(back_propagate(model.topsorted))
@@ -80,17 +72,17 @@ def train_epoch(
     batch_size: int,
     after_step: Callable[[int, float], None] | None = None,
 ) -> float:
-    """Take a step on every batch of the data set, once through it.
+    """Run a training step on every batch of the data set.
 
     Args:
-        model: The network, changed in place.
-        data: What it learns from.
-        optimizer: How it learns.
-        batch_size: Samples a step; the last one may have fewer.
+        model: Changed in place.
+        data: The training data.
+        optimizer: Updates the parameters.
+        batch_size: Samples per step; the last step may have fewer.
         after_step: Called after each step with the number of its samples and their summed loss.
 
     Returns:
-        The mean loss a sample, each from before the step that its batch led to.
+        The mean loss per sample, each computed before its batch's update.
     """
     total_loss = 0.0
     for x, t in data.batch_iterator(batch_size):
@@ -103,7 +95,7 @@ def train_epoch(
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch gave: the mean training loss a sample on the way, the validation at its end."""
+    """The mean training loss per sample, and the validation at the end of the epoch."""
 
     training_loss: float
     validation: Evaluation
@@ -117,15 +109,15 @@ def train_one_epoch(
     args: Mapping[str, int],
     label: str = "",
 ) -> EpochResult:
-    """Train for an epoch, then measure on `valid`, and print how it went.
+    """Train for an epoch, evaluate on `valid` and print the results.
 
     Args:
-        model: The network, changed in place.
-        train: What it learns from.
-        valid: What it is measured on.
-        optimizer: How it learns.
+        model: Changed in place.
+        train: The training data.
+        valid: The validation data.
+        optimizer: Updates the parameters.
         args: `{"batch_size": n}`.
-        label: Stands before the lines that tell where it is.
+        label: The prefix of the printed lines.
     """
     print(f"[{label}]Training")
     training_loss = train_epoch(model, train, optimizer, args["batch_size"])

@@ -1,4 +1,4 @@
-"""The two types that every module speaks of: an array, and where randomness comes from."""
+"""Types that every module shares: an array, and a source of randomness."""
 
 from typing import Any, Protocol
 
@@ -8,7 +8,7 @@ Array = NDArray[Any]
 
 
 class RandomSource(Protocol):
-    """What is drawn from: a `numpy.random.Generator`, or `numpy.random` itself (the global one)."""
+    """A `numpy.random.Generator`, or `numpy.random` itself, the global generator."""
 
     def standard_normal(self, size: tuple[int, ...], /) -> Any:
         """Draw float64 samples of N(0, 1) in the given shape."""

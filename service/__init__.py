@@ -1,4 +1,4 @@
-"""The online half: it loads a version that the trainer published and answers requests over HTTP.
+"""The inference service: loads versions that the trainer published and answers HTTP requests.
 
 `asgi` connects gunicorn's event loop with the Flask application of `app`; `inference` is the
 pipeline that all protocols share.

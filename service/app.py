@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 from flask import Flask
 
@@ -12,11 +16,17 @@ from service.inference import Inference
 from service.middleware import Middleware
 from service.models.registry import Registry
 from service.observability.metrics import Metrics
-from service.protocols import PROTOCOLS
+from service.protocols.mlflow import create_mlflow_routes
+from service.protocols.open_inference import create_open_inference_routes
+from service.protocols.predict import create_predict_routes
+from service.protocols.tensorflow_serving import create_tensorflow_serving_routes
 from service.settings import Settings
 from service.status_routes import create_status_routes
-from service.web.docs import create_documentation_routes
-from service.web.page import create_page_routes
+from service.web.routes import create_page_routes
+
+_SNAPSHOT_SECONDS = 0.25
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None, *, background: bool = True) -> Flask:
@@ -31,17 +41,33 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     registry = Registry(settings, metrics)
     registry.refresh()
     if background:
-        metrics.write_snapshots()
+        if folder:
+            run_every(_SNAPSHOT_SECONDS, metrics.write_snapshot)
         if settings.reload_seconds:
-            registry.watch(settings.reload_seconds)
+            run_every(settings.reload_seconds, registry.refresh)
     app.register_blueprint(create_status_routes(registry, metrics))
-    app.register_blueprint(create_documentation_routes(registry, settings))
-    app.register_blueprint(create_page_routes(registry))
+    app.register_blueprint(create_page_routes(registry, settings))
     inference = Inference(registry)
-    for create_protocol_routes in PROTOCOLS:
-        app.register_blueprint(create_protocol_routes(inference))
+    app.register_blueprint(create_predict_routes(inference))
+    app.register_blueprint(create_open_inference_routes(inference))
+    app.register_blueprint(create_tensorflow_serving_routes(inference))
+    app.register_blueprint(create_mlflow_routes(inference))
     register_error_handlers(app)
     middleware = Middleware(app.wsgi_app, settings, metrics)
     app.wsgi_app = middleware  # type: ignore[method-assign]
     app.extensions |= {"nodestack.middleware": middleware, "nodestack.settings": settings}
     return app
+
+
+def run_every(seconds: float, function: Callable[[], None]) -> None:
+    """Call a function in a background thread every so many seconds until the process ends."""
+
+    def run() -> None:
+        while True:
+            time.sleep(seconds)
+            try:
+                function()
+            except Exception:  # noqa: BLE001 - the thread must outlive any single failure
+                _log.exception("%s failed; the next attempt follows", function.__qualname__)
+
+    Thread(target=run, daemon=True).start()

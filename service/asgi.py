@@ -8,6 +8,7 @@ long (pictures to decode, versions to load, metrics to sum up) runs in a backgro
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
@@ -20,6 +21,7 @@ from service.errors import RequestError
 from service.middleware import Middleware
 from service.request_body import HeldBytes, Receive, RequestBody
 from service.request_queue import RequestQueue
+from service.resources import MemoryGrowth
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -50,6 +52,7 @@ class Bridge:
         self._application = application
         self._max_body_bytes = settings.max_body_bytes
         self._held_bytes = HeldBytes()
+        self._memory = MemoryGrowth()
         self._computing = RequestQueue[Response](settings.max_queue_seconds)
         self._pictures = RequestQueue[Response](settings.max_queue_seconds, "pictures")
         self._files = RequestQueue[Response](settings.max_queue_seconds, "files")
@@ -78,7 +81,7 @@ class Bridge:
             body.release()
         self._held_bytes.count += len(response[2])
         try:
-            await _send(send, *response)
+            await _send(send, *response, close=self._memory.is_too_large())
         finally:
             self._held_bytes.count -= len(response[2])
         if error is not None:
@@ -113,9 +116,16 @@ def _finish(finish: Callable[[StartResponse], list[bytes]], environ: WSGIEnviron
     return status, headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else body
 
 
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def _send(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, close: bool
+) -> None:
+    if close:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": close})
+    if close:
+        # gunicorn does not follow that header, but closes the connection of a cancelled request.
+        raise asyncio.CancelledError
 
 
 def _make_environ(scope: dict[str, Any]) -> WSGIEnvironment:

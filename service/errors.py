@@ -7,19 +7,21 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-# The WSGI environment's key for the id of a request.
+# Keys of the WSGI environment: the request's id, and the detail of an error of status 500 or more.
 REQUEST_ID = "nodestack.request_id"
-# The WSGI environment's key for the detail of an error that is the service's own fault.
 FAILURE = "nodestack.failure"
 INTERNAL_ERROR = "internal error; the log has its traceback"
 # Paths of protocols whose clients expect the errors of another server.
 _FOREIGN_PATHS = ("/v1", "/v2", "/invocations", "/ping", "/version")
+
+# Body, status and headers; Flask accepts it from an error handler.
+_ErrorResponse = tuple[bytes, int, dict[str, str]]
 
 
 class RequestError(Exception):
@@ -38,59 +40,60 @@ class RequestError(Exception):
         self.headers = headers or {}
 
 
-def encode_error(path: str, status: int, detail: str, request_id: str) -> tuple[bytes, str]:
-    """Return the body of an error response and its content type.
+def invalid(expected: str, got: str) -> RequestError:
+    """Return the error for a body or query that can be read but has an invalid value (422)."""
+    return RequestError(422, f"expected {expected}, got {got}")
 
-    It is `application/problem+json` (RFC 9457) with `error` as a copy of `detail`; on the paths
-    of other servers' protocols it is `application/json` with `error` alone.
-    """
-    document: dict[str, str | int] = {"error": detail, "request_id": request_id}
-    if path.startswith(_FOREIGN_PATHS):
-        return orjson.dumps(document), "application/json"
-    problem = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
-    return orjson.dumps(problem | document), "application/problem+json"
+
+def too_large(max_bytes: int) -> RequestError:
+    """Return the error for a body that is larger, as received or after decompression (413)."""
+    expected = f"a body of at most {max_bytes} bytes, also after decompression"
+    return RequestError(413, f"expected {expected}, got more: send fewer images per request")
 
 
 def respond_with_error(
     error: RequestError, environ: WSGIEnvironment, start_response: StartResponse
 ) -> list[bytes]:
-    """Answer a request with an error before the application has seen it, as a WSGI application."""
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        environ[FAILURE] = error.detail
-    body, content_type = encode_error(
-        environ["PATH_INFO"], error.status, error.detail, environ.get(REQUEST_ID, "")
-    )
-    headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-    status = f"{error.status} {HTTPStatus(error.status).phrase}"
-    start_response(status, [*headers, *error.headers.items()])
+    """Answer a request with an error, as a WSGI application."""
+    body, status, headers = _encode(error, environ)
+    headers["Content-Length"] = str(len(body))
+    start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def register_error_handlers(app: Flask) -> None:
     """Answer every error of the application in JSON."""
 
-    def respond(status: int, detail: str, headers: Mapping[str, str]) -> Response:
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            request.environ[FAILURE] = detail
-        request_id = request.environ.get(REQUEST_ID, "")
-        body, content_type = encode_error(request.path, status, detail, request_id)
-        return Response(body, status, headers, content_type=content_type)
+    def on_request_error(error: RequestError) -> _ErrorResponse:
+        return _encode(error, request.environ)
 
-    def on_request_error(error: RequestError) -> Response:
-        return respond(error.status, error.detail, error.headers)
-
-    def on_http_exception(error: HTTPException) -> Response:
+    def on_http_exception(error: HTTPException) -> _ErrorResponse:
         """Answer what Flask raises; Flask turns an unhandled exception into its 500."""
-        headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-        return respond(error.code or 500, _detail(error), headers)
+        answer = RequestError(error.code or 500, _detail(error), dict(error.get_headers()))
+        return _encode(answer, request.environ)
 
     app.register_error_handler(RequestError, on_request_error)
     app.register_error_handler(HTTPException, on_http_exception)
+
+
+def _encode(error: RequestError, environ: WSGIEnvironment) -> _ErrorResponse:
+    """Return an error as `application/problem+json` (RFC 9457), with `error` a copy of `detail`.
+
+    On the paths of other servers' protocols it is `application/json` without the problem's own
+    members, and 400 is the status of every invalid input.
+    """
+    status, content_type = error.status, "application/json"
+    document = {"error": error.detail, "request_id": environ.get(REQUEST_ID, "")}
+    if not environ["PATH_INFO"].startswith(_FOREIGN_PATHS):
+        content_type = "application/problem+json"
+        title = HTTPStatus(status).phrase
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": error.detail}
+        document = problem | document
+    elif status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        status = HTTPStatus.BAD_REQUEST
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        environ[FAILURE] = error.detail
+    return orjson.dumps(document), int(status), {**error.headers, "Content-Type": content_type}
 
 
 def _detail(error: HTTPException) -> str:
@@ -102,6 +105,5 @@ def _detail(error: HTTPException) -> str:
     if error.code == HTTPStatus.INTERNAL_SERVER_ERROR:
         return INTERNAL_ERROR
     if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        limit = request.max_content_length
-        return f"expected a body of at most {limit} bytes, got more: send fewer images per request"
+        return too_large(request.max_content_length or 0).detail
     return error.description or "the request cannot be answered"

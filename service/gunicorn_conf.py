@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ asgi_lifespan = "off"
 forwarded_allow_ips = ",".join(map(str, _settings.forwarded_allow_ips))
 # asyncio listens again with a backlog of 100; clients that find it full wait for seconds.
 backlog = 2048
-_LISTEN_AGAIN_SECONDS = 0.1
+# On a busy machine that happens late, hence three times.
+_LISTEN_AGAIN_SECONDS = (0.1, 1, 5)
 # Far above what clients send; gunicorn answers 431 beyond.
 limit_request_fields, limit_request_field_size = 64, 4096
 keepalive = 5
@@ -85,13 +87,19 @@ def when_ready(server: Any) -> None:
             )
 
 
+def _listen(listener: socket.socket) -> None:
+    with suppress(OSError):  # closed by a shutdown meanwhile
+        listener.listen(backlog)
+
+
 def post_worker_init(worker: Any) -> None:
     """Restore the backlog, and exclude start-up objects from garbage collection.
 
     Every request waits for a collection: 16 to 26 ms with them, 1 ms without.
     """
     for listener in worker.sockets:
-        worker.loop.call_later(_LISTEN_AGAIN_SECONDS, listener.sock.listen, backlog)
+        for seconds in _LISTEN_AGAIN_SECONDS:
+            worker.loop.call_later(seconds, _listen, listener.sock)
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()

@@ -13,16 +13,17 @@ _ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
 
 
 def main() -> str | None:
-    """Ask the service on this machine whether it is ready; return what is wrong, or None."""
+    """Return None if the service on this machine is ready, otherwise the reason."""
     try:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         return str(error)
-    host = "localhost" if settings.host in _ALL_INTERFACES else settings.host
-    port = settings.port
+    host, port = settings.host, settings.port
+    if host in _ALL_INTERFACES:
+        host = "localhost"
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     if settings.tls_cert_file:
-        # It asks itself: the certificate is for other names than the loopback address.
+        # The certificate is for other names than the loopback address.
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection(

@@ -1,20 +1,22 @@
 """The inference pipeline that all protocols share: read the body, decode, predict, encode.
 
 A request is decoded when the application is called, and predicted and encoded when its response
-is wanted. Requests that are decoded before the first of their responses is wanted share one
-forward pass.
+is requested. Requests that are decoded before the first of their responses is requested share
+one forward pass.
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+import orjson
 from flask import Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from nncore.types import Array
+from service.errors import too_large
 from service.inputs.content_encoding import decompress
 from service.models.loaded_model import LoadedModel
 from service.models.registry import Registry
@@ -30,23 +32,14 @@ _MAX_SHARED_IMAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class InferenceRecord:
-    """What the log and the metrics tell about one inference.
-
-    Attributes:
-        model: The model's name.
-        version: Its version.
-        probabilities: float32 `(batch, classes)`.
-        decode_seconds: From the body to the network's input.
-        predict_seconds: Of the forward pass, which other requests may share.
-        encode_seconds: From the probabilities to the response.
-    """
+    """The figures of one inference for the log and the metrics."""
 
     model: str
     version: int
-    probabilities: Array
-    decode_seconds: float
-    predict_seconds: float
-    encode_seconds: float
+    probabilities: Array  # float32 (batch, classes)
+    decode_seconds: float  # from the body to the network's input
+    predict_seconds: float  # of the forward pass, which other requests may share
+    encode_seconds: float  # from the probabilities to the response
 
 
 class _Batch:
@@ -68,10 +61,7 @@ class _Batch:
         return rows
 
     def predict(self) -> Array:
-        """Return the probabilities of all images; the first call computes them.
-
-        If that fails it fails for all requests of the batch.
-        """
+        """Return the probabilities of all images; the first call computes them."""
         self.is_open = False
         if self._probabilities is None:
             started = perf_counter()
@@ -83,11 +73,7 @@ class _Batch:
 
 
 class Inference:
-    """Answers requests for predictions.
-
-    Args:
-        registry: The models that are served.
-    """
+    """Answers requests for predictions by the models of a registry."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -109,9 +95,6 @@ class Inference:
 
         Returns:
             A placeholder, which `service.middleware` replaces by what `encode` returns.
-
-        Raises:
-            RequestError: The body cannot be read (400, 413, 415), or what `decode` raises.
         """
         environ = request.environ
         body = read_body()
@@ -151,19 +134,24 @@ class Inference:
         return batch
 
 
-def read_body() -> bytes:
-    """Return the body of the current request, without its content encoding.
+def json_response(document: Any, model: LoadedModel | None = None) -> Response:
+    """Return a document, which may contain arrays, as JSON; a header names the model if given.
 
-    Raises:
-        RequestError: The content encoding is unknown (415), the body is not encoded as it says
-            (400), or larger than the limit (413).
+    A float32 has the fewest digits that give the same number.
     """
+    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    headers = {"X-Model-Version": f"{model.name}/{model.version}"} if model else None
+    return Response(body, headers=headers, content_type="application/json")
+
+
+def read_body() -> bytes:
+    """Return the body of the current request, without its content encoding."""
     environ, max_bytes = request.environ, request.max_content_length or 0
     if environ.get("wsgi.input_terminated"):
-        # The server marks the end of the body; Flask's own way takes 10 us more.
+        # The server marks the end of the body; `get_data` takes 10 us more.
         body: bytes = environ["wsgi.input"].read(max_bytes + 1)
         if len(body) > max_bytes:
-            raise RequestEntityTooLarge
+            raise too_large(max_bytes)
     else:
         body = request.get_data(cache=False)
     encoding = environ.get("HTTP_CONTENT_ENCODING")

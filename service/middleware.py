@@ -1,4 +1,4 @@
-"""What surrounds the Flask application for every request, as one WSGI middleware.
+"""The WSGI middleware around the Flask application.
 
 It assigns the request id, strips the path prefix, checks access, adds the headers that every
 response carries, and logs and counts the request. Flask's own hooks would cost more time, and
@@ -13,9 +13,9 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from service.auth.access import AccessControl
-from service.auth.cors import Cors
-from service.errors import FAILURE, INTERNAL_ERROR, REQUEST_ID, RequestError, respond_with_error
+from service.auth import AccessControl
+from service.cors import cors_headers, is_preflight
+from service.errors import INTERNAL_ERROR, REQUEST_ID, RequestError, respond_with_error
 from service.inference import FINISH, INFERENCE
 from service.observability.metrics import Metrics
 from service.observability.request_log import assign_request_id, log_request
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # The WSGI environment's key for when the head of a request arrived, by `perf_counter`.
 STARTED = "nodestack.started"
 
-# A browser that is led to a response must not interpret it as anything but what it is.
+# Browsers must not guess another content type, such as HTML.
 _CONTENT_TYPE_OPTIONS = ("X-Content-Type-Options", "nosniff")
 _CONTENT_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 # Images and predictions are the client's own.
@@ -50,7 +50,7 @@ class Middleware:
         self._application = application
         self._root_path = settings.root_path
         self._access = AccessControl(settings)
-        self._cors = Cors(settings.cors_allow_origins)
+        self._origins = settings.cors_allow_origins
         self._metrics = metrics
 
     def admit(self, environ: WSGIEnvironment) -> RequestError | None:
@@ -65,7 +65,7 @@ class Middleware:
             environ["SCRIPT_NAME"] = self._root_path
             if environ["PATH_INFO"].startswith(self._root_path + "/"):
                 environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(self._root_path)
-        return None if self._cors.preflight(environ) else self._access.check(environ)
+        return None if is_preflight(environ, self._origins) else self._access.check(environ)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as PEP 3333 defines it; for any WSGI server."""
@@ -86,13 +86,9 @@ class Middleware:
         """
         self._metrics.in_flight += 1
         head = _Head(environ)
-        if error is not None:
-            parts: Iterable[bytes] = respond_with_error(error, environ, head)
-        elif preflight := self._cors.preflight(environ):
-            head("204 No Content", preflight)
-            parts = []
-        else:
-            parts = self._application(environ, head)
+        parts = (
+            respond_with_error(error, environ, head) if error else self._application(environ, head)
+        )
         return partial(self._finish, environ, head, parts)
 
     def _finish(
@@ -110,7 +106,6 @@ class Middleware:
                 close()
         except Exception:  # noqa: BLE001 - a fault of ours must not end the connection
             _log.exception("the response could not be made")
-            environ[FAILURE] = INTERNAL_ERROR
             error = RequestError(500, INTERNAL_ERROR)
             body = b"".join(respond_with_error(error, environ, head))
         headers = head.headers
@@ -120,7 +115,7 @@ class Middleware:
             headers += (_CONTENT_POLICY, _NO_STORE)
         elif not any(name == "Content-Security-Policy" for name, _ in headers):
             headers.append(_CONTENT_POLICY)
-        headers += self._cors.headers(environ)
+        headers += cors_headers(environ, self._origins)
         start_response(head.status, headers)
         self._metrics.in_flight -= 1
         status, seconds = int(head.status[:3]), perf_counter() - environ[STARTED]

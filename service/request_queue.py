@@ -20,6 +20,9 @@ _SMOOTHING = 0.05
 # Requests of the event loop that run together, and the bytes of their bodies: some milliseconds,
 # after which the loop answers what does not wait in the queue.
 _MAX_TOGETHER, _MAX_BYTES_TOGETHER = 16, 64 * 2**10
+# Reading and rejecting other requests takes time, too: computing may take so many times as long,
+# but at most so many seconds, for which health checks wait.
+_COMPUTING_SHARE, _MAX_SECONDS_TOGETHER = 4, 0.05
 # Passes of the event loop between them: uvloop accepts about one connection in each.
 _PASSES = 8
 
@@ -59,6 +62,7 @@ class RequestQueue(Generic[T]):
         self._queue: deque[_Waiting[T]] = deque()
         self._scheduled = False
         self._waiting = 0
+        self._since = 0.0  # when the event loop began with other things
         self._seconds_per_request = 0.0
 
     def rejection(self) -> RequestError | None:
@@ -88,7 +92,7 @@ class RequestQueue(Generic[T]):
             waiting = _Waiting(begin, size)
             self._queue.append(waiting)
             if not self._scheduled:
-                self._scheduled = True
+                self._scheduled, self._since = True, started
                 asyncio.get_running_loop().call_soon(self._run_next)
             return await waiting.response
         finally:
@@ -97,14 +101,22 @@ class RequestQueue(Generic[T]):
             self._seconds_per_request += _SMOOTHING * (latest - self._seconds_per_request)
 
     def _run_next(self) -> None:
-        """Run the next requests together, and leave the others to a later pass of the loop."""
+        """Run requests for their share of the time, and leave the others to a later pass."""
+        started = time.monotonic()
+        end = started + min(_COMPUTING_SHARE * (started - self._since), _MAX_SECONDS_TOGETHER)
+        self._run_together()
+        while self._queue and time.monotonic() < end:
+            self._run_together()
+        self._since = time.monotonic()
+        self._scheduled = bool(self._queue)
+        if self._queue:
+            self._run_next_after(_PASSES)
+
+    def _run_together(self) -> None:
         begun = [(waiting, waiting.call(waiting.begin)) for waiting in self._take()]
         for waiting, finish in begun:
             if finish and (response := waiting.call(finish)) is not None:
                 waiting.response.set_result(response)
-        self._scheduled = bool(self._queue)
-        if self._queue:
-            self._run_next_after(_PASSES)
 
     def _run_next_after(self, passes: int) -> None:
         """Let the loop read what has arrived, and answer what need not wait, so many times."""

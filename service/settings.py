@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,103 +24,6 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 class SettingsError(ValueError):
     """An environment variable has an invalid value; the message names it, expected and got."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings; every default works.
-
-    Attributes:
-        model_dir: MODEL_DIR, the model repository.
-        model_name: MODEL_NAME, the model that answers when a request names none.
-        model_version: MODEL_VERSION, its version when a request names none; None for the highest.
-        reload_seconds: RELOAD_SECONDS, how often each worker looks for changes in the repository;
-            0 for never.
-        max_body_bytes: MAX_BODY_BYTES, the largest body, also after decompression.
-        max_batch: MAX_BATCH, the most images in one request.
-        max_queue_seconds: MAX_QUEUE_SECONDS, the longest expected wait in a worker's queue;
-            requests that would wait longer are rejected with 503.
-        host: HOST, the address to listen on.
-        port: PORT, the port to listen on.
-        tls_cert_file: TLS_CERT_FILE, a PEM file; with `tls_key_file` the service speaks HTTPS.
-        tls_key_file: TLS_KEY_FILE, a PEM file.
-        workers: WEB_CONCURRENCY, worker processes; by default one per available CPU, at most 8,
-            and no more than the memory limit allows.
-        graceful_timeout: GRACEFUL_TIMEOUT, seconds that open requests get to finish at shutdown;
-            the default is below the 10 seconds that `docker stop` waits.
-        api_keys: API_KEYS (comma-separated) and the lines of API_KEYS_FILE; a request needs one
-            of them unless there are none.
-        rate_limit: RATE_LIMIT, requests per client and worker, such as "100/minute"; empty for
-            no limit.
-        forwarded_allow_ips: FORWARDED_ALLOW_IPS, comma-separated addresses or networks of proxies
-            whose X-Forwarded-For and X-Forwarded-Proto are trusted.
-        cors_allow_origins: CORS_ALLOW_ORIGINS, comma-separated origins whose pages may call the
-            service from a browser, or "*".
-        root_path: ROOT_PATH, the path prefix under which a proxy publishes the service.
-        log_level: LOG_LEVEL, the lowest level that is logged.
-        log_format: LOG_FORMAT, "text" or "json".
-    """
-
-    model_dir: str = "models"
-    model_name: str = "mnist"
-    model_version: int | None = None
-    reload_seconds: float = 1
-    max_body_bytes: int = 16 * 2**20
-    max_batch: int = 1024
-    max_queue_seconds: float = 0.5
-    host: str = "127.0.0.1"
-    port: int = 8000
-    tls_cert_file: str = ""
-    tls_key_file: str = ""
-    workers: int = field(default_factory=default_workers)
-    graceful_timeout: int = 8
-    api_keys: frozenset[str] = field(default=frozenset(), repr=False)
-    rate_limit: str = ""
-    forwarded_allow_ips: tuple[IpNetwork, ...] = ()
-    cors_allow_origins: frozenset[str] = frozenset()
-    root_path: str = ""
-    log_level: str = "info"
-    log_format: str = "text"
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Return the settings of an environment; an absent or empty variable means the default.
-
-        Raises:
-            SettingsError: A value is invalid.
-        """
-        readers: dict[str, tuple[str, Callable[[str], Any]]] = {
-            "model_dir": ("MODEL_DIR", str),
-            "model_name": ("MODEL_NAME", str),
-            "model_version": ("MODEL_VERSION", _integer),
-            "reload_seconds": ("RELOAD_SECONDS", _seconds),
-            "max_body_bytes": ("MAX_BODY_BYTES", _integer),
-            "max_batch": ("MAX_BATCH", _integer),
-            "max_queue_seconds": ("MAX_QUEUE_SECONDS", _seconds),
-            "host": ("HOST", str),
-            "port": ("PORT", lambda text: _integer(text, 65535)),
-            "tls_cert_file": ("TLS_CERT_FILE", _readable_file),
-            "tls_key_file": ("TLS_KEY_FILE", _readable_file),
-            "workers": ("WEB_CONCURRENCY", lambda text: _integer(text, 1024)),
-            "graceful_timeout": ("GRACEFUL_TIMEOUT", _integer),
-            "rate_limit": ("RATE_LIMIT", _rate),
-            "forwarded_allow_ips": ("FORWARDED_ALLOW_IPS", _networks),
-            "cors_allow_origins": ("CORS_ALLOW_ORIGINS", _origins),
-            "root_path": ("ROOT_PATH", _root_path),
-            "log_level": ("LOG_LEVEL", lambda text: _choice(text, LOG_LEVELS)),
-            "log_format": ("LOG_FORMAT", lambda text: _choice(text, LOG_FORMATS)),
-        }
-        values: dict[str, Any] = {"api_keys": _api_keys(environ)}
-        for name, (variable, read) in readers.items():
-            if text := environ.get(variable):
-                try:
-                    values[name] = read(text)
-                except ValueError as error:
-                    raise SettingsError(f"{variable}: {error}, got {text!r:.50}") from None
-        settings = cls(**values)
-        if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
-            raise SettingsError("TLS_CERT_FILE, TLS_KEY_FILE: expected both or neither, got one")
-        return settings
 
 
 def _integer(text: str, maximum: int = _MAX_INTEGER) -> int:
@@ -202,3 +105,76 @@ def _api_keys(environ: Mapping[str, str]) -> frozenset[str]:
             "API_KEYS, API_KEYS_FILE: expected visible ASCII characters, got a key with others"
         )
     return frozenset(found)
+
+
+def _setting(
+    variable: str, read: Callable[[str], Any], default: Any = MISSING, **options: Any
+) -> Any:
+    """Return a field that an environment variable sets; `read` raises ValueError if invalid."""
+    return field(default=default, metadata={"variable": variable, "read": read}, **options)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings; every default works."""
+
+    # The model repository.
+    model_dir: str = _setting("MODEL_DIR", str, "models")
+    # The model that answers when a request names none.
+    model_name: str = _setting("MODEL_NAME", str, "mnist")
+    # Its version when a request names none; None for the highest.
+    model_version: int | None = _setting("MODEL_VERSION", _integer, None)
+    # How often each worker looks for changes in the repository; 0 for never.
+    reload_seconds: float = _setting("RELOAD_SECONDS", _seconds, 1)
+    # The largest body, also after decompression.
+    max_body_bytes: int = _setting("MAX_BODY_BYTES", _integer, 16 * 2**20)
+    # The most images in one request.
+    max_batch: int = _setting("MAX_BATCH", _integer, 1024)
+    # The longest expected wait in a worker's queue; requests that would wait longer get 503.
+    max_queue_seconds: float = _setting("MAX_QUEUE_SECONDS", _seconds, 0.5)
+    # The address and the port to listen on.
+    host: str = _setting("HOST", str, "127.0.0.1")
+    port: int = _setting("PORT", lambda text: _integer(text, 65535), 8000)
+    # PEM files, both or neither; with them the service speaks HTTPS.
+    tls_cert_file: str = _setting("TLS_CERT_FILE", _readable_file, "")
+    tls_key_file: str = _setting("TLS_KEY_FILE", _readable_file, "")
+    # Worker processes.
+    workers: int = _setting(
+        "WEB_CONCURRENCY", lambda text: _integer(text, 1024), default_factory=default_workers
+    )
+    # Seconds that open requests get to finish at shutdown; `docker stop` waits 10 seconds.
+    graceful_timeout: int = _setting("GRACEFUL_TIMEOUT", _integer, 8)
+    # API_KEYS (comma-separated) and the lines of API_KEYS_FILE; unless there are none, a request
+    # needs one of them.
+    api_keys: frozenset[str] = field(default=frozenset(), repr=False)
+    # Requests per client and worker, such as "100/minute"; empty for no limit.
+    rate_limit: str = _setting("RATE_LIMIT", _rate, "")
+    # Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted.
+    forwarded_allow_ips: tuple[IpNetwork, ...] = _setting("FORWARDED_ALLOW_IPS", _networks, ())
+    # Origins whose pages may call the service from a browser, or "*".
+    cors_allow_origins: frozenset[str] = _setting("CORS_ALLOW_ORIGINS", _origins, frozenset())
+    # The path prefix under which a proxy publishes the service.
+    root_path: str = _setting("ROOT_PATH", _root_path, "")
+    # The lowest level that is logged, and the format of the lines.
+    log_level: str = _setting("LOG_LEVEL", lambda text: _choice(text, LOG_LEVELS), "info")
+    log_format: str = _setting("LOG_FORMAT", lambda text: _choice(text, LOG_FORMATS), "text")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings of an environment; an absent or empty variable means the default.
+
+        Raises:
+            SettingsError: A value is invalid.
+        """
+        values: dict[str, Any] = {"api_keys": _api_keys(environ)}
+        for setting in fields(cls):
+            variable = setting.metadata.get("variable", "")
+            if text := environ.get(variable):
+                try:
+                    values[setting.name] = setting.metadata["read"](text)
+                except ValueError as error:
+                    raise SettingsError(f"{variable}: {error}, got {text!r:.50}") from None
+        settings = cls(**values)
+        if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
+            raise SettingsError("TLS_CERT_FILE, TLS_KEY_FILE: expected both or neither, got one")
+        return settings

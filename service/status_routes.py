@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, request
 
 from service.models.registry import Registry
@@ -15,34 +14,20 @@ def create_status_routes(registry: Registry, metrics: Metrics) -> Blueprint:
 
     @routes.get("/health")
     @routes.get("/health/ready")
-    def ready() -> Response:
-        """Answer whether this worker has a model that is loaded, verified and warmed up."""
+    def ready() -> dict[str, Any]:
+        """Return 200 if this worker has a model that is loaded, verified and warmed up."""
         model = registry.get()
-        return _json({"status": "ready", "model": model.name, "version": model.version})
+        return {"status": "ready", "model": model.name, "version": model.version}
 
     @routes.get("/health/live")
-    def live() -> Response:
-        """Answer that the process runs."""
-        return _json({"status": "alive"})
+    def live() -> dict[str, Any]:
+        """Return 200 as long as the process runs."""
+        return {"status": "alive"}
 
     @routes.get("/models")
-    def list_models() -> Response:
+    def list_models() -> dict[str, Any]:
         """List the versions on disk and the state of each."""
-        loaded = {(model.name, model.version) for model in registry.loaded}
-        return _json(
-            {
-                "models": [
-                    {
-                        "name": name,
-                        "current": getattr(registry.current.get(name), "version", None),
-                        "versions": [
-                            _describe(name, version, loaded, registry) for version in versions
-                        ],
-                    }
-                    for name, versions in registry.available.items()
-                ]
-            }
-        )
+        return {"models": [_describe(registry, name) for name in registry.names]}
 
     @routes.get("/metrics")
     def expose() -> Response:
@@ -53,13 +38,13 @@ def create_status_routes(registry: Registry, metrics: Metrics) -> Blueprint:
     return routes
 
 
-def _describe(
-    name: str, version: int, loaded: set[tuple[str, int]], registry: Registry
-) -> dict[str, Any]:
-    refusal = registry.refused.get((name, version))
-    state = "loaded" if (name, version) in loaded else "refused" if refusal else "available"
-    return {"version": version, "state": state} | ({"reason": refusal.reason} if refusal else {})
-
-
-def _json(document: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(document), mimetype="application/json")
+def _describe(registry: Registry, name: str) -> dict[str, Any]:
+    current = registry.current.get(name)
+    return {
+        "name": name,
+        "current": current.version if current else None,
+        "versions": [
+            {"version": version, "state": state, **({"reason": reason} if reason else {})}
+            for version, (state, reason) in registry.versions(name).items()
+        ],
+    }

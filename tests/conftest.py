@@ -1,4 +1,4 @@
-"""What every test shares: deterministic properties, and randomness with a seed."""
+"""Settings and fixtures of all tests: deterministic properties, seeded randomness."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def seed_numpy() -> Iterator[Callable[[int], None]]:
-    """Seed numpy's global generator, and give it its own state back after the test."""
+    """Seed numpy's global generator, and restore its state after the test."""
     state = np.random.get_state()  # noqa: NPY002
     yield np.random.seed
     np.random.set_state(state)  # noqa: NPY002

@@ -25,6 +25,8 @@ TEXTS = {document: document.read_text() for document in DOCUMENTS}
 CI = "\n".join(file.read_text() for file in sorted((ROOT / ".ci").glob("*")))
 ADDRESS = "127.0.0.1:8000"
 SCREEN_LINES = 60
+# Tests run in parallel; the threads of several programs would wait for each other's cores.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 # The language and the text of each block of code.
 BLOCKS = [
     block
@@ -123,7 +125,8 @@ def test_a_program_runs(service: Service, program: str) -> None:
     if "DATA_DIR" in program and not os.environ.get("DATA_DIR"):
         pytest.skip("needs MNIST in DATA_DIR")
     program = program.replace(ADDRESS, f"127.0.0.1:{service.port}")
-    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT)
+    environment = {**os.environ, **ONE_THREAD}
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, env=environment)
 
 
 @pytest.fixture
@@ -146,7 +149,7 @@ def test_a_command_of_the_trainer_runs(workshop: Path, command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *command.split()],
         cwd=workshop,
-        env={**os.environ, **own},
+        env={**os.environ, **ONE_THREAD, **own},
         capture_output=True,
         text=True,
     )

@@ -1,5 +1,4 @@
-"""The offline job: a data set goes in, a published model version comes out.
+"""The offline job: it trains a network on a data set and publishes it as a model version.
 
-`python -m trainer --help` tells what it can be asked; it meets the service only in the files that
-`nncore` publishes.
+`nodestack train --help` lists its options. The service reads the files that it publishes.
 """

@@ -1,6 +1,4 @@
-"""Each epoch new images: every batch is turned, scaled, sheared, shifted and bent at random.
-
-Strokes also come out thicker or thinner, and some images noisy, as other pens and scanners have it.
+"""Data augmentation: random affine and elastic deformations, stroke thickness and noise.
 
 Source: Simard, Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks
 Applied to Visual Document Analysis", section 2.
@@ -15,29 +13,29 @@ from nncore import scale_pixels
 from nncore.types import Array
 from trainer.errors import TrainerError
 
-# Images side by side in a batch share one deformation: resampling then moves whole rows of them.
-# As the batch is shuffled and every epoch draws anew, an image has other company each time.
+# Neighbouring images of a batch share one deformation, which makes resampling faster. Shuffling
+# forms new groups in every epoch.
 GROUP_SIZE = 32
 NOISY_SHARE = 0.25
-# Thin strokes are what a network is lost on first: thinning is drawn from a range so much wider
-# than thickening, and ends at the same limit.
+# Thin strokes are the harder ones: thinning is drawn from a range wider by this factor than
+# thickening, and clipped to the same limit.
 THINNING_BIAS = 1.5
 _NOISE_VALUES = 1 << 19
 
 
 @dataclass(frozen=True)
 class Strength:
-    """How far a deformation may go, each way.
+    """The limits of the deformations, in each direction.
 
     Attributes:
         rotation: Degrees.
         scale: Share of the size, along each axis.
-        shear: Columns an image leans by for each row.
+        shear: Columns per row.
         shift: Pixels, along each axis.
-        elastic: Pixels that a point strays, as a standard deviation.
-        smoothness: Pixels over which neighbours stray alike.
-        thickness: How much of a pixel strokes grow or shrink by on each side.
-        noise: Standard deviation of the noise, in shares of the range from paper to ink.
+        elastic: Standard deviation of the elastic displacement, in pixels.
+        smoothness: Correlation length of the elastic displacement, in pixels.
+        thickness: Pixels that strokes grow or shrink on each side, at most 1.
+        noise: Standard deviation of the noise, as a share of the grey levels' range.
     """
 
     rotation: float = 14
@@ -50,10 +48,10 @@ class Strength:
     noise: float = 0.3
 
     def __post_init__(self) -> None:
-        """Reject what no image can be deformed by.
+        """Reject invalid values.
 
         Raises:
-            TrainerError: A value is negative or not finite, or too much.
+            TrainerError: A value is negative, not finite or too large.
         """
         for name, value in vars(self).items():
             if not 0 <= value < math.inf:
@@ -68,17 +66,17 @@ DEFAULT_STRENGTH = Strength()
 
 
 def applies_to(image_shape: tuple[int, ...]) -> bool:
-    """Tell whether images of this shape can be deformed: they have rows and columns."""
+    """Return whether images of this shape have rows and columns, which deformation needs."""
     return len(image_shape) == 2 and min(image_shape) >= 2
 
 
 class Augmentation:
-    """Deforms images as it scales them for the network: a `transform` for a `Dataset`.
+    """Scales and deforms images: the `transform` of a `Dataset`.
 
     Args:
         image_shape: `(height, width)`, 2 pixels or more each; see `applies_to`.
-        rng: Where the deformations are drawn from.
-        strength: How far they go.
+        rng: The random source of the deformations.
+        strength: Their limits.
     """
 
     def __init__(
@@ -104,7 +102,7 @@ class Augmentation:
             images: Grey levels, `(batch, height, width)` uint8.
 
         Returns:
-            `(batch, pixels)` float32 in [0, 1], stored pixel by pixel as the network reads it.
+            `(batch, pixels)` float32 in [0, 1], in column-major order, which the network reads.
         """
         pixels = np.ascontiguousarray(images.reshape(len(images), -1).T)
         deformed = np.empty(pixels.shape, np.float32)
@@ -112,11 +110,11 @@ class Augmentation:
         for start, rows, columns in zip(starts, *self._origins(len(starts)), strict=True):
             group = slice(start, start + GROUP_SIZE)
             strokes = self._resample(scale_pixels(pixels[:, group]), rows, columns)
-            deformed[:, group] = self._scan(self._ink(strokes))
+            deformed[:, group] = self._add_noise(self._change_thickness(strokes))
         return deformed.T
 
     def _origins(self, count: int) -> tuple[Array, Array]:
-        """Draw for `count` deformations where each pixel of the result comes from.
+        """Draw the source position of each output pixel for `count` deformations.
 
         Returns:
             Rows and columns, each `(count, height, width)`, inside the image.
@@ -139,24 +137,24 @@ class Augmentation:
         return rows.clip(0, self._height - 1), columns.clip(0, self._width - 1)
 
     def _elastic(self, count: int) -> Array:
-        """Draw smooth fields of displacements along one axis, `(count, height, width)`."""
+        """Draw smooth displacements along one axis, `(count, height, width)`."""
         noise = self._rng.standard_normal((count, self._height, self._width), np.float32)
         field: Array = self._strength.elastic * (self._smooth_rows @ noise @ self._smooth_columns.T)
         return field
 
-    def _ink(self, pixels: Array) -> Array:
-        """Thicken or thin the strokes of a group, `(pixels, images)`, by part of a pixel."""
+    def _change_thickness(self, pixels: Array) -> Array:
+        """Thicken or thin the strokes of a group, `(pixels, images)`, by up to `thickness`."""
         limit = self._strength.thickness
         change = max(-limit, self._rng.uniform(-THINNING_BIAS * limit, limit))
         extreme = np.maximum if change > 0 else np.minimum
         morphed = pixels.copy()
-        for step in (1, self._width):  # to the neighbours in a row, then in a column
+        for step in (1, self._width):  # neighbours in the row, then in the column
             extreme(morphed[step:], pixels[:-step], out=morphed[step:])
             extreme(morphed[:-step], pixels[step:], out=morphed[:-step])
         return _between(pixels, morphed, abs(change))
 
-    def _scan(self, pixels: Array) -> Array:
-        """Add noise to a group, `(pixels, images)`, now and then: part of a long tape of it."""
+    def _add_noise(self, pixels: Array) -> Array:
+        """Add noise, a slice of a precomputed array, to some of the groups, `(pixels, images)`."""
         if self._rng.random() >= NOISY_SHARE:
             return pixels
         deviation = self._rng.uniform(0, self._strength.noise)
@@ -166,10 +164,7 @@ class Augmentation:
         return pixels.clip(0, 1, out=pixels)
 
     def _resample(self, pixels: Array, rows: Array, columns: Array) -> Array:
-        """Look up `(pixels, images)` between the pixels, at `(height, width)` rows and columns.
-
-        The four neighbours are weighed by nearness: bilinear interpolation.
-        """
+        """Interpolate `(pixels, images)` bilinearly at `(height, width)` rows and columns."""
         above = rows.astype(np.intp).clip(max=self._height - 2)
         left = columns.astype(np.intp).clip(max=self._width - 2)
         down = (rows - above).astype(np.float32).reshape(-1, 1)
@@ -182,7 +177,7 @@ class Augmentation:
 
 
 def _between(start: Array, end: Array, share: Array | float) -> Array:
-    """Go the given share of the way from start to end, in the place of both."""
+    """Interpolate linearly between two arrays, overwriting both."""
     end -= start
     end *= share
     start += end
@@ -190,7 +185,7 @@ def _between(start: Array, end: Array, share: Array | float) -> Array:
 
 
 def _smoothing(size: int, deviation: float) -> Array:
-    """Make the matrix that smooths white noise along an axis and keeps its variance."""
+    """Return a matrix that smooths white noise along an axis and preserves its variance."""
     distance = np.subtract.outer(np.arange(size), np.arange(size))
     kernel = np.exp(-0.5 * (distance / deviation) ** 2)
     smoothing: Array = kernel / np.sqrt(np.sum(kernel**2, axis=1, keepdims=True))

@@ -1,7 +1,7 @@
-"""What outlasts a kill: the state of a run after its last epoch, and its best network.
+"""Checkpoints: the state of a run after its last epoch, and the weights of its best epoch.
 
-A run's folder holds `last.safetensors` (weights, the optimizer's arrays, random state, history) and
-`best.safetensors` (weights alone). Both are replaced whole, at the end of an epoch.
+The folder of a run holds `last.safetensors` (weights, optimizer state, random state, history) and
+`best.safetensors` (weights alone). Both are replaced atomically at the end of an epoch.
 """
 
 import fcntl
@@ -29,21 +29,21 @@ BEST_FILE = "best.safetensors"
 
 
 class RunFolder:
-    """The folder of one run, held by one living process; a context that lets go of it.
+    """The checkpoint folder of one run, locked by its process; a context manager.
 
-    It is named by the model and a digest of all that the run's result depends on. Where several
-    processes are at the same run, the first to come holds folder 1, the next folder 2.
+    Its name consists of the model, a digest of everything the result depends on, and a number: of
+    several processes with the same run, the first locks folder 1, the next folder 2.
 
     Args:
-        root: Where the folders of all runs lie.
-        model_name: What the run will publish under.
-        identity: What the result depends on, JSON values.
+        root: The folder of all runs.
+        model_name: The model to publish.
+        identity: Everything that the result depends on, JSON values.
 
     Attributes:
         path: The folder.
 
     Raises:
-        OSError: The folder cannot be made.
+        OSError: The folder cannot be created.
     """
 
     def __init__(self, root: Path, model_name: str, identity: Mapping[str, Any]) -> None:
@@ -65,26 +65,24 @@ class RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the folder, and remove it if it is empty."""
+        """Unlock the folder, and remove it if it is empty."""
         with locked(self._root):
             if not any(self.path.iterdir()):
                 self.path.rmdir()
             os.close(self._descriptor)
 
     def clear(self) -> None:
-        """Remove the checkpoints: the run is published, or begins anew.
-
-        Whatever is left by a kill in between is not taken for a checkpoint.
-        """
+        """Remove the checkpoints."""
+        # First, so that a kill leaves no checkpoint whose best weights are missing.
         (self.path / LAST_FILE).unlink(missing_ok=True)
         for path in self.path.iterdir():
             path.unlink()
 
     def save(self, state: TrainingState) -> None:
-        """Keep a state, between two epochs.
+        """Save a state, between two epochs.
 
         Raises:
-            OSError: It cannot be written; then the checkpoint of the epoch before stays.
+            OSError: Writing failed; the previous checkpoint is unchanged.
         """
         if state.best_weights is not None and state.best_epoch == len(state.history):
             replace_durably(self.path / BEST_FILE, save(_contiguous(state.best_weights)))
@@ -96,13 +94,13 @@ class RunFolder:
         replace_durably(self.path / LAST_FILE, save(tensors, metadata))
 
     def restore(self, state: TrainingState) -> bool:
-        """Bring a state that has just begun to where the last checkpoint was.
+        """Restore the last checkpoint into a new state.
 
         Returns:
             Whether there was a checkpoint.
 
         Raises:
-            TrainerError: It is damaged.
+            TrainerError: The checkpoint is damaged.
         """
         last = self.path / LAST_FILE
         if not last.exists():
@@ -126,7 +124,7 @@ class RunFolder:
 
 
 def _tensors(state: TrainingState) -> dict[str, Array]:
-    """Name the arrays of a state: views, not copies."""
+    """Return views of the arrays of a state, by name."""
     tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
     for number, layer in enumerate(state.model.layers):
         for position, array in enumerate(state.optimizer.state(layer)):

@@ -1,4 +1,4 @@
-"""The command line: its options in, an exit code out."""
+"""The command line of the trainer."""
 
 import argparse
 import os
@@ -29,7 +29,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
-    """Do what the command line asks.
+    """Run the command line.
 
     Args:
         arguments: Those of this process when None.
@@ -37,19 +37,19 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
             export. When None they are those of `python -m trainer`, which accepts all three.
 
     Returns:
-        0 when it is done; else 1 for a failure, 130 after Ctrl-C, 143 after SIGTERM. A wrong option
-        exits with 2.
+        The exit code: 0 for success, 1 for a failure, 130 after Ctrl-C, 143 after SIGTERM. Invalid
+        options exit with 2.
     """
     options = _parser(os.environ, command).parse_args(arguments)
     raise_on_sigterm()
     try:
         options.command(options)
     except KeyboardInterrupt:
-        return _fail("interrupted" + options.after_a_stop, INTERRUPTED)
+        return _fail("interrupted" + options.stop_hint, INTERRUPTED)
     except TerminatedError:
-        return _fail("terminated" + options.after_a_stop, TERMINATED)
+        return _fail("terminated" + options.stop_hint, TERMINATED)
     except MemoryError:
-        return _fail("error: expected memory enough for the data and the network, got too little")
+        return _fail("error: out of memory: use a smaller data set or smaller --hidden-sizes")
     except (TrainerError, RepositoryError, OSError, ValueError) as error:
         return _fail(f"error: {error}")
     return 0
@@ -94,7 +94,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
-    """Pick the fields of a dataclass that were given on the command line."""
+    """Return the fields of a dataclass that the command line sets."""
     return {
         field.name: getattr(options, field.name)
         for field in fields(settings)
@@ -139,38 +139,42 @@ def _add_train(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> N
     parser.description = (
         "Train a network on a data set and publish it as the next version of a model."
     )
-    parser.epilog = "Exit codes: 0 done, 1 failed, 2 wrong option, 130 Ctrl-C, 143 SIGTERM."
-    parser.set_defaults(command=_train, after_a_stop="; --resume goes on after the last epoch")
+    parser.epilog = "Exit codes: 0 success, 1 failure, 2 invalid option, 130 Ctrl-C, 143 SIGTERM."
+    parser.set_defaults(command=_train, stop_hint="; continue after the last epoch with --resume")
     _add_data_options(parser, environ, dataset="auto")
     _add_training_options(parser, environ)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     parser.description = "Measure a published version on a data set's test images."
-    parser.set_defaults(command=_evaluate, after_a_stop="")
+    parser.set_defaults(command=_evaluate, stop_hint="")
     _add_version(parser)
-    parser.add_argument("--report", type=Path, metavar="FOLDER", help="also write a report there")
+    parser.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="write a report to a new folder"
+    )
     _add_data_options(parser, environ, dataset=None)
 
 
 def _add_export(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     del environ
-    parser.description = "Write a published version for another runtime."
-    parser.set_defaults(command=_export, after_a_stop="")
+    parser.description = "Convert a published version to another format."
+    parser.set_defaults(command=_export, stop_hint="")
     _add_version(parser)
-    parser.add_argument("--onnx", type=Path, metavar="FILE", required=True, help="the file to make")
+    parser.add_argument(
+        "--onnx", type=Path, metavar="FILE", required=True, help="the file to write"
+    )
 
 
 _COMMANDS = {"train": _add_train, "evaluate": _add_evaluate, "export": _add_export}
 _OTHER_COMMANDS = {
     "evaluate": "measure a published version on a data set",
-    "export": "write a published version for another runtime",
+    "export": "convert a published version to another format",
 }
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "version", type=Path, help="models/mnist/1, say, or models/mnist for the newest"
+        "version", type=Path, help="for example models/mnist/1, or models/mnist for the newest"
     )
 
 
@@ -181,23 +185,23 @@ def _add_data_options(
     data.add_argument(
         "--dataset",
         default=dataset,
-        help="mnist; synthetic, which needs no network; auto, which is mnist where it can be had "
-        "and else synthetic; or the path of a directory of IDX files or of an .npz with images "
-        f"and labels (default: {dataset or 'what the version was trained on'})",
+        help="mnist; synthetic, which needs no download; auto: mnist if available, otherwise "
+        "synthetic; or the path of a directory of IDX files or of an .npz with images and labels "
+        f"(default: {dataset or 'the data set that the version was trained on'})",
     )
     data.add_argument(
         "--data-dir",
         type=Path,
         default=environ.get("DATA_DIR") or None,
-        help="where MNIST's four IDX files lie, gzipped or not (environment: DATA_DIR)",
+        help="directory with MNIST's four IDX files, gzipped or not (environment: DATA_DIR)",
     )
     data.add_argument(
         "--cache-dir",
         type=Path,
         default=environ.get("CACHE_DIR") or user_cache_path("nodestack"),
-        help="where downloads are kept (environment: CACHE_DIR; default: %(default)s)",
+        help="directory for downloads (environment: CACHE_DIR; default: %(default)s)",
     )
-    data.add_argument("--seed", type=_natural, default=0, help="of everything random (%(default)s)")
+    data.add_argument("--seed", type=_natural, default=0, help="random seed (default: 0)")
 
 
 def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
@@ -206,50 +210,48 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
         "--model-dir",
         type=Path,
         default=environ.get("MODEL_DIR") or "models",
-        help="the model repository to publish in (environment: MODEL_DIR; default: models)",
+        help="model repository to publish to (environment: MODEL_DIR; default: models)",
     )
-    model.add_argument("--model-name", help="the model to publish; by default the data set's name")
-    model.add_argument("--classes", type=int, help="how many; by default as many as labels")
+    model.add_argument("--model-name", help="model to publish (default: the name of the data set)")
+    model.add_argument("--classes", type=int, help="number of classes (default: highest label + 1)")
 
     run = parser.add_argument_group("run")
     run.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the last checkpoint of a run with the same data, recipe and seed",
+        help="continue from the last checkpoint of a run with the same data, recipe and seed",
     )
     run.add_argument(
         "--publish-best-on-stop",
         action="store_true",
-        help="when Ctrl-C or SIGTERM ends the run, publish the best epoch so far",
+        help="publish the best epoch so far if Ctrl-C or SIGTERM ends the run",
     )
     run.add_argument(
         "--checkpoint-dir",
         type=Path,
         default=environ.get("CHECKPOINT_DIR") or None,
-        help="where checkpoints are kept until the run is published (environment: CHECKPOINT_DIR; "
+        help="directory for checkpoints, removed after publishing (environment: CHECKPOINT_DIR; "
         "default: checkpoints in the cache directory)",
     )
     run.add_argument(
-        "--metrics", type=Path, metavar="FILE", help="write each epoch's figures, a line of JSON"
+        "--metrics", type=Path, metavar="FILE", help="write one line of JSON per epoch"
     )
-    run.add_argument(
-        "--tensorboard", type=Path, metavar="FOLDER", help="write them as TensorBoard events"
-    )
+    run.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write TensorBoard events")
 
     recipe = parser.add_argument_group(
-        "recipe", "A named set of values, each of which may be overridden."
+        "recipe", "A named set of hyper-parameters; each can be overridden."
     )
     recipe.add_argument(
-        "--recipe", choices=RECIPES, default=DEFAULT_RECIPE, help="the set (%(default)s)"
+        "--recipe", choices=RECIPES, default=DEFAULT_RECIPE, help="default: %(default)s"
     )
     for name, option in _recipe_options.items():
         recipe.add_argument(f"--{name}", default=argparse.SUPPRESS, **option)
 
     augmentation = parser.add_argument_group(
-        "augmentation", "How far each epoch deforms the images anew, at most."
+        "augmentation", "Limits of the random deformations of the training images."
     )
     augmentation.add_argument(
-        "--augment", action=argparse.BooleanOptionalAction, help="whether it does; by the recipe"
+        "--augment", action=argparse.BooleanOptionalAction, help="default: by the recipe"
     )
     for name, text in _strength_options.items():
         augmentation.add_argument(
@@ -259,14 +261,14 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
 
 def _natural(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected an integer of 0 or more, got {text!r}")
     return int(text)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
     sizes = text.split(",") if text else []
     if not all(size.isdecimal() for size in sizes):
-        raise argparse.ArgumentTypeError(f"expected numbers with commas between, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected integers separated by commas, got {text!r}")
     return tuple(map(int, sizes))
 
 
@@ -275,30 +277,34 @@ _recipe_options: dict[str, dict[str, Any]] = {
     "learning-rate": {
         "type": float,
         "metavar": "X",
-        "help": "the highest, for the loss summed over a batch",
+        "help": "highest learning rate, for the loss summed over a batch",
     },
     "momentum": {
         "type": float,
         "metavar": "X",
-        "help": "Nesterov's, 0 to less than 1; 0 is plain SGD",
+        "help": "Nesterov momentum, 0 to less than 1; 0 is plain SGD",
     },
-    "schedule": {"choices": SCHEDULES, "help": "how the learning rate changes"},
-    "warmup": {"type": float, "metavar": "X", "help": "share of the steps in which it first rises"},
-    "batch-size": {"type": int, "metavar": "N", "help": "images a step"},
+    "schedule": {"choices": SCHEDULES, "help": "learning-rate schedule"},
+    "warmup": {
+        "type": float,
+        "metavar": "X",
+        "help": "share of the steps with a rising learning rate",
+    },
+    "batch-size": {"type": int, "metavar": "N", "help": "images per step"},
     "epochs": {"type": int, "metavar": "N", "help": "passes through the training images"},
     "patience": {
         "type": int,
         "metavar": "N",
-        "help": "stop after so many epochs without a better one, and publish the best",
+        "help": "stop after N epochs without improvement, and publish the best",
     },
 }
 _strength_options = {
     "rotation": "degrees",
     "scale": "share of the size, along each axis",
-    "shear": "columns that an image leans by for each row",
+    "shear": "columns per row",
     "shift": "pixels, along each axis",
-    "elastic": "pixels that a point strays, as a standard deviation",
-    "smoothness": "pixels over which neighbours stray alike",
-    "thickness": "pixels that strokes grow or shrink by on each side",
-    "noise": "standard deviation, in shares of the range from paper to ink",
+    "elastic": "standard deviation of the elastic displacement, in pixels",
+    "smoothness": "correlation length of the elastic displacement, in pixels",
+    "thickness": "pixels that strokes grow or shrink on each side",
+    "noise": "standard deviation, as a share of the range of grey levels",
 }

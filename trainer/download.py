@@ -1,4 +1,4 @@
-"""Fetching one gzipped file from the first mirror that has it, verified before it appears."""
+"""Downloading a gzipped file from a list of mirrors, with verification."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ _RETRY = urllib3.Retry(
     connect=1,
     backoff_factor=0.5,
     status_forcelist=(429, 500, 502, 503, 504),
-    respect_retry_after_header=False,  # an hour, perhaps, while the next mirror is idle
+    respect_retry_after_header=False,  # the next mirror is tried instead
 )
 _MIRROR_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error, ValueError)
 _CHUNK = 1 << 16
@@ -29,12 +29,12 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file known by what is in it, however a mirror has compressed it.
+    """A file on the mirrors, identified by its decompressed content.
 
     Attributes:
         name: Its name; mirrors add ".gz".
-        size: Decompressed, in bytes.
-        sha256: Of the decompressed bytes, in hexadecimal.
+        size: The decompressed size in bytes.
+        sha256: The hexadecimal digest of the decompressed bytes.
     """
 
     name: str
@@ -43,16 +43,16 @@ class RemoteFile:
 
 
 def download(file: RemoteFile, mirrors: Sequence[str], destination: Path) -> None:
-    """Fetch a file, decompress and verify it, then put it in place by a rename.
+    """Download, decompress and verify a file, and rename it to its destination.
 
     Args:
-        file: What to fetch.
-        mirrors: Addresses that end in a slash, tried in order.
-        destination: Where the decompressed file appears, whole or not at all.
+        file: The file.
+        mirrors: URLs that end in a slash, tried in order.
+        destination: The path of the decompressed file.
 
     Raises:
-        DownloadError: No mirror gave the right bytes.
-        OSError: It cannot be written.
+        DownloadError: Every mirror failed.
+        OSError: The file cannot be written.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
@@ -71,7 +71,7 @@ def download(file: RemoteFile, mirrors: Sequence[str], destination: Path) -> Non
                 return
             finally:
                 partial.unlink(missing_ok=True)
-    raise DownloadError(f"{file.name} could be had from none of {', '.join(failures)}")
+    raise DownloadError(f"cannot download {file.name} from {', '.join(failures)}")
 
 
 def _fetch(session: requests.Session, url: str, file: RemoteFile, partial: Path) -> None:
@@ -99,7 +99,7 @@ def _fetch(session: requests.Session, url: str, file: RemoteFile, partial: Path)
 
 
 def _decompressed(response: requests.Response, name: str) -> Iterator[bytes]:
-    """Yield the gunzipped body in bounded pieces, whatever Content-Encoding the mirror claims."""
+    """Yield the decompressed body in bounded pieces; Content-Encoding is ignored."""
     length = response.headers.get("Content-Length", "")
     gunzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     with progress_bar(int(length) if length.isdigit() else None, name, "B") as bar:
@@ -114,6 +114,6 @@ def _decompressed(response: requests.Response, name: str) -> Iterator[bytes]:
 
 
 def _short(error: Exception) -> str:
-    """Reduce a chain of wrapped network errors to its innermost sentence."""
+    """Return the innermost message of a chain of wrapped network errors."""
     reason = getattr(error.args[0], "reason", error) if error.args else error
     return f"{reason}".rsplit(": ", 1)[-1] if reason is not error else f"{error}"

@@ -1,4 +1,4 @@
-"""Where a run tells programs of its epochs: a file of JSON lines, a folder for TensorBoard."""
+"""Machine-readable logs of the epochs: JSON lines and TensorBoard events."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,36 +11,36 @@ _FLUSH_SECONDS = 1
 
 
 class EpochLog(Protocol):
-    """What is told of every epoch as it ends."""
+    """A log with one entry per epoch."""
 
     def write(self, record: EpochRecord) -> None:
-        """Tell of an epoch.
+        """Write the entry of an epoch.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: Writing failed.
         """
 
     def close(self) -> None:
-        """Finish what is written; nothing may be written after.
+        """Flush and close the log.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: Writing failed.
         """
 
 
 class JsonLinesLog:
-    """A file with a line an epoch, the JSON of its `EpochRecord`.
+    """A file with one line per epoch, the JSON of its `EpochRecord`.
 
-    The file begins anew with the epochs of `history`, so that a resumed run leaves the same lines
-    as one that was never interrupted. It is emptied, not replaced, and `tail -f` goes on following.
+    It is truncated and starts with the epochs of `history`, so that a resumed run writes the same
+    lines as an uninterrupted one. It is not replaced, so that `tail -f` keeps following it.
 
     Args:
-        path: The file; its folder is made.
-        history: The epochs before this log, of a run that is resumed.
+        path: The file; its folder is created.
+        history: The epochs of the run that is resumed.
 
     Raises:
         OSError: The file cannot be written.
-        ValueError: A number of the history is not finite, which JSON cannot express.
+        ValueError: A number of the history is not finite, which JSON does not support.
     """
 
     def __init__(self, path: Path, history: Sequence[EpochRecord]) -> None:
@@ -50,11 +50,11 @@ class JsonLinesLog:
         self._append(lines)
 
     def write(self, record: EpochRecord) -> None:
-        """Append an epoch's line, at once.
+        """Append the line of an epoch and flush it.
 
         Raises:
-            OSError: It cannot be written.
-            ValueError: A number is not finite, which JSON cannot express.
+            OSError: Writing failed.
+            ValueError: A number is not finite, which JSON does not support.
         """
         self._append(record.to_json_line())
 
@@ -68,14 +68,14 @@ class JsonLinesLog:
 
 
 class TensorBoardLog:
-    """A folder that TensorBoard shows, with a point an epoch in each of its curves.
+    """A folder of TensorBoard events, with one point per epoch in each curve.
 
-    A resumed run goes on in the same folder: whatever it holds from the first epoch after
-    `history` on is hidden. The points of `history` itself are not written again.
+    A resumed run continues in the same folder: TensorBoard hides older points of epochs after
+    `history`, and the points of `history` are not written again.
 
     Args:
-        folder: Where event files are added; it is made.
-        history: The epochs before this log, of a run that is resumed.
+        folder: The folder of the event files; it is created.
+        history: The epochs of the run that is resumed.
 
     Raises:
         OSError: The folder cannot be written.
@@ -88,39 +88,39 @@ class TensorBoardLog:
         except ImportError as error:
             raise TrainerError(
                 f"expected the package tensorboardX for --tensorboard, got {error!r}: install the "
-                "extra 'tensorboard', in a checkout of this project with `make extras`"
+                "extra 'tensorboard': pip install '.[tensorboard]' in the folder of the project"
             ) from error
         first_epoch = len(history) + 1
         self._writer = SummaryWriter(
             logdir=str(folder),
             purge_step=first_epoch,
-            # flush() leaves out what another thread has yet to take from a queue.
+            # flush() does not cover what is still in the queue of the writer's thread.
             flush_secs=_FLUSH_SECONDS,
-            # Two files of one second would have one name, and the later would empty the earlier.
+            # Without it, two files created within a second have the same name.
             filename_suffix=f".{first_epoch:06}",
         )
 
     def write(self, record: EpochRecord) -> None:
-        """Add an epoch's points; they are on the disk within a second or so.
+        """Add the points of an epoch; they are on disk within about a second.
 
         Raises:
-            OSError: This epoch's points, or those of the epoch before, cannot be written.
+            OSError: Writing the points of this epoch or the previous one failed.
         """
         for tag, value in _points(record).items():
             self._writer.add_scalar(tag, value, global_step=record.epoch)
         self._writer.flush()
 
     def close(self) -> None:
-        """Wait until every point is on the disk, and close the file.
+        """Write all points to disk, and close the file.
 
         Raises:
-            OSError: Points cannot be written.
+            OSError: Writing failed.
         """
         self._writer.close()
 
 
 def _points(record: EpochRecord) -> dict[str, float]:
-    """Name the numbers as TensorBoard groups them: by what stands before the slash."""
+    """Return the numbers by tag; TensorBoard groups tags by the part before the slash."""
     return {
         "loss/training": record.training_loss,
         "loss/validation": record.validation_loss,

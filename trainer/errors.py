@@ -1,18 +1,18 @@
-"""The one kind of failure that a person can mend: its message is the line they read."""
+"""Errors that a user can resolve, with a message in one line."""
 
 from nncore.messages import one_line
 
 
 class TrainerError(Exception):
-    """The job cannot go on; the message says what was expected, what came, and what to do."""
+    """The job cannot continue; the message names the cause and the remedy."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
 
 
 class DataError(TrainerError):
-    """A data set is not what it should be."""
+    """A data set is invalid."""
 
 
 class DownloadError(TrainerError):
-    """A file could be had from no mirror."""
+    """A file cannot be downloaded."""

@@ -1,4 +1,4 @@
-"""`python -m trainer evaluate`: how well any published version does on any data set."""
+"""The command `evaluate`: measuring a published version on a data set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from trainer.versions import load_version
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """What is to be measured.
+    """The options of an evaluation.
 
     Attributes:
         version: The folder of a published version.
-        dataset: As `load_dataset` takes it; the one that the version was trained on when None.
-        data_dir: Where MNIST's files may lie.
-        cache_dir: Where downloads are kept.
-        seed: Of synthetic digits.
-        report_dir: A folder to make and write the report into; None is no report.
+        dataset: As in `load_dataset`; the one that the version was trained on when None.
+        data_dir: A directory with MNIST's files.
+        cache_dir: The directory for downloads.
+        seed: The seed of synthetic digits.
+        report_dir: The new folder of the report; None for no report.
     """
 
     version: Path
@@ -37,13 +37,13 @@ class EvaluationJob:
 
 
 def evaluate_version(job: EvaluationJob) -> dict[str, Any]:
-    """Measure a version on a data set's test images, or on all of a set that has no such part.
+    """Measure a version on the test images of a data set, or on all images if it has none.
 
     Returns:
-        What `trainer.measurement.measure` says.
+        The metrics of `trainer.measurement.measure`.
 
     Raises:
-        TrainerError: The version, the data set or the report's folder is not what it should be.
+        TrainerError: The version, the data set or the folder of the report is invalid.
         RepositoryError: The version is damaged.
         OSError: A file cannot be read or written.
     """

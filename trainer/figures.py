@@ -1,4 +1,4 @@
-"""The pictures of a report, each a matplotlib figure."""
+"""The figures of a report."""
 
 import io
 import math
@@ -17,22 +17,22 @@ from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import reliability
 
-_DOTS_AN_INCH = 110
-_WIDTH = 8.5
-_MOST_EPOCHS_WITH_MARKERS = 40
-_LARGEST_MATRIX_WITH_NUMBERS = 20
-_WORST_MISTAKES = 24
-_MISTAKES_A_ROW = 8
-_MOST_UNITS = 64
-_BORDER = 0.05  # inches around a mosaic
-# An odd number of colours has white in its middle; more of them are no clearer, in a larger file.
+_DOTS_PER_INCH = 110
+_WIDTH_INCHES = 8.5
+_MAX_EPOCHS_WITH_MARKERS = 40
+_MAX_CLASSES_WITH_NUMBERS = 20
+_MAX_MISTAKES = 24
+_MISTAKES_PER_ROW = 8
+_MAX_UNITS = 64
+_BORDER_INCHES = 0.05
+# An odd number of colours has white in the middle; more of them only enlarge the file.
 _WEIGHT_COLORS = colormaps["RdBu_r"].resampled(63)
 
 
 def png(figure: Figure) -> bytes:
     """Render a figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DOTS_AN_INCH)
+    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
     return buffer.getvalue()
 
 
@@ -40,13 +40,13 @@ def draw_curves(history: Sequence[EpochRecord]) -> Figure:
     """Draw the losses, the validation accuracy and the learning rate over the epochs.
 
     Args:
-        history: One entry or more.
+        history: At least one epoch.
     """
-    figure = Figure(figsize=(_WIDTH, 3), layout="constrained")
+    figure = Figure(figsize=(_WIDTH_INCHES, 3), layout="constrained")
     loss_axes, accuracy_axes, rate_axes = figure.subplots(1, 3, width_ratios=(4, 4, 3))
     epochs = [record.epoch for record in history]
     accuracies = [100 * record.validation_accuracy for record in history]
-    is_long = len(history) > _MOST_EPOCHS_WITH_MARKERS
+    is_long = len(history) > _MAX_EPOCHS_WITH_MARKERS
     marker = "" if is_long else "."
 
     def plot(axes: Axes, values: Sequence[float], color: str, label: str = "") -> None:
@@ -56,12 +56,12 @@ def draw_curves(history: Sequence[EpochRecord]) -> Figure:
     plot(loss_axes, [record.validation_loss for record in history], "C1", "validation")
     plot(accuracy_axes, accuracies, "C1")
     plot(rate_axes, [record.learning_rate for record in history], "C2")
-    loss_axes.set(title="loss, nats an image", yscale="log")
+    loss_axes.set(title="loss, nats per image", yscale="log")
     loss_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     loss_axes.yaxis.set_minor_locator(NullLocator())
     loss_axes.legend(frameon=False)
     accuracy_axes.set(title="validation accuracy, %")
-    if is_long:  # the first epochs would take most of the scale
+    if is_long:  # otherwise the first epochs take most of the scale
         accuracy_axes.set_ylim(bottom=np.quantile(accuracies, 0.03))
     rate_axes.set(title="learning rate")
     for axes in (loss_axes, accuracy_axes, rate_axes):
@@ -73,10 +73,10 @@ def draw_curves(history: Sequence[EpochRecord]) -> Figure:
 
 
 def draw_confusion(matrix: Array, labels: Sequence[str]) -> Figure:
-    """Draw a confusion matrix; only the mistakes are shaded, since the hits outshine them.
+    """Draw a confusion matrix; only the mistakes are shaded.
 
     Args:
-        matrix: How often each class (row) was read as each class (column), `(classes, classes)`.
+        matrix: Counts of true class (row) and predicted class (column), `(classes, classes)`.
         labels: The name of each class.
     """
     figure = Figure(figsize=(5.2, 5), layout="constrained")
@@ -84,8 +84,8 @@ def draw_confusion(matrix: Array, labels: Sequence[str]) -> Figure:
     mistakes = matrix.astype(float)
     np.fill_diagonal(mistakes, 0)
     axes.imshow(mistakes, cmap="Oranges")
-    axes.set(xlabel="read as", ylabel="shows")
-    if len(labels) <= _LARGEST_MATRIX_WITH_NUMBERS:
+    axes.set(xlabel="predicted class", ylabel="true class")
+    if len(labels) <= _MAX_CLASSES_WITH_NUMBERS:
         axes.set_xticks(range(len(labels)), labels)
         axes.set_yticks(range(len(labels)), labels)
         for row, column in zip(*matrix.nonzero(), strict=True):
@@ -96,71 +96,71 @@ def draw_confusion(matrix: Array, labels: Sequence[str]) -> Figure:
 
 
 def draw_mistakes(test: LabelledImages, probabilities: Array, labels: Sequence[str]) -> Figure:
-    """Draw the misread images that the network was surest of, surest first.
+    """Draw the misclassified images with the highest confidence, highest first.
 
     Args:
-        test: The images that were answered, of any shape.
-        probabilities: The answers, `(images, classes)`.
+        test: The test images, of any shape.
+        probabilities: The model's output, `(images, classes)`.
         labels: The name of each class.
     """
     predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != test.labels)
-    worst = wrong[np.argsort(-confidences[wrong], kind="stable")][:_WORST_MISTAKES]
+    worst = wrong[np.argsort(-confidences[wrong], kind="stable")][:_MAX_MISTAKES]
 
-    rows = max(1, -(-len(worst) // _MISTAKES_A_ROW))
-    figure = Figure(figsize=(_WIDTH, 1.4 * rows), layout="constrained")
-    all_axes = figure.subplots(rows, _MISTAKES_A_ROW, squeeze=False).ravel()
+    rows = max(1, -(-len(worst) // _MISTAKES_PER_ROW))
+    figure = Figure(figsize=(_WIDTH_INCHES, 1.4 * rows), layout="constrained")
+    all_axes = figure.subplots(rows, _MISTAKES_PER_ROW, squeeze=False).ravel()
     for axes in all_axes:
         axes.set_axis_off()
     for axes, index in zip(all_axes, worst, strict=False):
         image = test.images[index]
         axes.imshow(image.reshape(image.shape[0], -1), cmap="gray_r", vmin=0, vmax=255)
-        shown, read = labels[test.labels[index]], labels[predictions[index]]
-        axes.set_title(f"{shown}, read {read}\n{confidences[index]:.1%}", fontsize=8)
+        label, predicted = labels[test.labels[index]], labels[predictions[index]]
+        axes.set_title(f"{label}, predicted {predicted}\n{confidences[index]:.1%}", fontsize=8)
     if not len(worst):
         figure.suptitle("no mistakes")
     return figure
 
 
 def draw_reliability(test: LabelledImages, probabilities: Array) -> Figure:
-    """Draw how many answers of each confidence were right, and how many there were.
+    """Draw accuracy over confidence, and the number of predictions of each confidence.
 
     Args:
-        test: The images that were answered.
-        probabilities: The answers, `(images, classes)`.
+        test: The test images.
+        probabilities: The model's output, `(images, classes)`.
     """
     counts, confidences, accuracies = reliability(
         probabilities.max(axis=1), probabilities.argmax(axis=1) == test.labels
     )
     filled = counts > 0
-    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+    figure = Figure(figsize=(_WIDTH_INCHES, 3.2), layout="constrained")
     accuracy_axes, count_axes = figure.subplots(1, 2)
     accuracy_axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle="--")
     accuracy_axes.plot(confidences[filled], accuracies[filled], marker="o")
-    accuracy_axes.set(xlabel="confidence", ylabel="share that was right")
+    accuracy_axes.set(xlabel="confidence", ylabel="accuracy")
     count_axes.bar((np.arange(len(counts)) + 0.5) / len(counts), counts, 0.9 / len(counts))
-    count_axes.set(xlabel="confidence", ylabel="answers", yscale="log")
+    count_axes.set(xlabel="confidence", ylabel="predictions", yscale="log")
     for axes in (accuracy_axes, count_axes):
         _tidy(axes)
     return figure
 
 
 def draw_first_layer(model: FCModel) -> Figure:
-    """Draw the weights of up to 64 units of the first layer as pictures, the largest norm first.
+    """Draw the weights of up to 64 units of the first layer as images, the largest norm first.
 
-    All share one scale of colours, white at 0: ink on red raises a unit, ink on blue lowers it.
+    All share one colour scale: red is positive, white 0, blue negative.
 
     Args:
         model: A network for images `(height, width)`.
 
     Raises:
-        ValueError: Its images have another number of dimensions.
+        ValueError: Its input does not have two dimensions.
     """
     height, width = model.input_shape
     weights = model.state_dict()["0.weight"]
-    strongest = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:_MOST_UNITS]
+    strongest = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:_MAX_UNITS]
     tiles = weights[strongest].reshape(-1, height, width)
-    columns = round(math.sqrt(len(tiles) * height / width))  # for a square, or nearly
+    columns = round(math.sqrt(len(tiles) * height / width))  # nearly square
     limit = float(np.abs(tiles).max())
     figure, axes = _draw_mosaic(
         tiles, min(max(1, columns), len(tiles)), _WEIGHT_COLORS, (-limit, limit), below=0.7
@@ -179,14 +179,14 @@ def draw_first_layer(model: FCModel) -> Figure:
 
 
 def draw_deformations(originals: Array, deformed: Sequence[Array]) -> Figure:
-    """Draw images in a row, and below each its deformed copies.
+    """Draw images in a row, and the deformed copies of each below it.
 
     Args:
         originals: Grey levels, `(count, height, width)` uint8.
-        deformed: One copy or more of them all, each `(count, height, width)` in [0, 1].
+        deformed: Copies of all of them, each `(count, height, width)` in [0, 1].
 
     Raises:
-        ValueError: Copies are of another shape than the originals.
+        ValueError: The copies and the originals differ in shape.
     """
     count, height, width = originals.shape
     tiles = np.stack([scale_pixels(originals), *deformed]).reshape(-1, height, width)
@@ -209,24 +209,24 @@ def _draw_mosaic(
     columns: int,
     cmap: Colormap,
     limits: tuple[float, float],
-    left: float = _BORDER,
-    below: float = _BORDER,
+    left: float = _BORDER_INCHES,
+    below: float = _BORDER_INCHES,
 ) -> tuple[Figure, Axes]:
-    """Draw tiles, `(count, height, width)`, as one picture.
+    """Draw tiles as one image.
 
     Args:
-        tiles: What to draw.
-        columns: Tiles a row.
-        cmap: Colours for the values.
-        limits: The values of the first colour and of the last.
-        left: Inches to leave for other things at the left.
-        below: Inches to leave below.
+        tiles: `(count, height, width)`.
+        columns: Tiles per row.
+        cmap: The colours.
+        limits: The values of the first and the last colour.
+        left: The left margin in inches.
+        below: The bottom margin in inches.
     """
     mosaic = _mosaic(tiles, columns)
-    scale = _DOTS_AN_INCH * min(1 / math.sqrt(tiles[0].size), _WIDTH / max(mosaic.shape))
-    scale = max(math.floor(scale), min(scale, 1))  # whole where it can be: pixels stay square
-    height, width = (scale * size / _DOTS_AN_INCH for size in mosaic.shape)
-    size = left + width + _BORDER, below + height + _BORDER
+    scale = _DOTS_PER_INCH * min(1 / math.sqrt(tiles[0].size), _WIDTH_INCHES / max(mosaic.shape))
+    scale = max(math.floor(scale), min(scale, 1))  # an integer if possible, for square pixels
+    height, width = (scale * size / _DOTS_PER_INCH for size in mosaic.shape)
+    size = left + width + _BORDER_INCHES, below + height + _BORDER_INCHES
     figure = Figure(figsize=size)
     axes = figure.add_axes((left / size[0], below / size[1], width / size[0], height / size[1]))
     axes.imshow(
@@ -244,7 +244,7 @@ def _draw_mosaic(
 
 
 def _mosaic(tiles: Array, columns: int) -> Array:
-    """Lay tiles out row by row, with NaN between them and in empty places."""
+    """Arrange tiles row by row, with NaN between them and in empty places."""
     count, height, width = tiles.shape
     gap = _gap(height)
     rows = -(-count // columns)
@@ -255,5 +255,5 @@ def _mosaic(tiles: Array, columns: int) -> Array:
 
 
 def _gap(height: int) -> int:
-    """Give the pixels between tiles of this height."""
+    """Return the number of pixels between tiles of this height."""
     return 1 + height // 14

@@ -1,4 +1,4 @@
-"""Training by a recipe: the loop around the epochs, and what it tells along the way."""
+"""The training loop over the epochs of a recipe."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,12 +15,11 @@ from trainer.recipe import Recipe
 from trainer.signals import deferred_signals
 from trainer.training_state import TrainingState
 
-# Guessing costs the logarithm of the number of classes, a few nats; no network that learns costs
-# hundreds of times as much.
-DIVERGED = 1000.0
+# Random guessing has a loss of log(classes), a few nats; far more means divergence.
+DIVERGED_LOSS = 1000.0
 
 
-@np.errstate(all="ignore")  # divergence is told once, by the loss, and not by each operation
+@np.errstate(all="ignore")  # the loss reports divergence
 def fit(
     state: TrainingState,
     recipe: Recipe,
@@ -28,19 +27,19 @@ def fit(
     valid: LabelledImages,
     after_epoch: Sequence[Callable[[EpochRecord], None]] = (),
 ) -> None:
-    """Train from the state's last epoch to the recipe's, or until patience ends.
+    """Train from the last epoch of the state to the last of the recipe, or until early stopping.
 
-    Where patience ends, the state's network is its best one, else the one after the last epoch.
+    After early stopping the state holds the best weights, otherwise those of the last epoch.
 
     Args:
-        state: Changed in place; after an exception it is anywhere between two epochs.
-        recipe: How to train.
-        train: What to learn from.
-        valid: What to measure on after each epoch.
-        after_epoch: Called with each epoch's record, once the state has it.
+        state: Changed in place; an exception may leave it in the middle of an epoch.
+        recipe: The hyper-parameters.
+        train: The training images.
+        valid: The validation images, measured after each epoch.
+        after_epoch: Called with the record of each epoch, after it is added to the state.
 
     Raises:
-        TrainerError: The loss is not finite any more, or beyond all measure.
+        TrainerError: Training diverged.
     """
     image_shape = train.images.shape[1:]
     transform = (
@@ -50,18 +49,18 @@ def fit(
     )
     train_data = Dataset(train.images, train.labels, state.rng, transform)
     valid_data = valid.as_dataset()
-    images_in_all = recipe.epochs * len(train)
+    images_total = recipe.epochs * len(train)
     images_done = len(state.history) * len(train)
     seconds_before = state.history[-1].seconds if state.history else 0.0
     start = time.monotonic()
 
     with (
-        progress_bar(images_in_all, "training", "image", images_done) as bar,
-        deferred_signals() as stop_if_asked,
+        progress_bar(images_total, "training", "image", images_done) as bar,
+        deferred_signals() as raise_pending_signal,
     ):
 
         def set_learning_rate() -> None:
-            state.optimizer.lr = recipe.learning_rate_at(images_done / images_in_all)
+            state.optimizer.lr = recipe.learning_rate_at(images_done / images_total)
 
         def after_step(images: int, loss: float) -> None:
             nonlocal images_done
@@ -69,7 +68,7 @@ def fit(
             images_done += images
             set_learning_rate()
             bar.update(images)
-            stop_if_asked()
+            raise_pending_signal()
 
         set_learning_rate()
         while len(state.history) < recipe.epochs and not _out_of_patience(state, recipe):
@@ -95,7 +94,7 @@ def fit(
             for callback in after_epoch:
                 callback(record)
     if _out_of_patience(state, recipe):
-        log(f"no better epoch than {state.best_epoch} in {recipe.patience}: stopping there")
+        log(f"early stopping: no epoch better than {state.best_epoch} in {recipe.patience} epochs")
         state.use_best_weights()
 
 
@@ -104,9 +103,9 @@ def _out_of_patience(state: TrainingState, recipe: Recipe) -> bool:
 
 
 def _check(loss: float, epoch: int) -> None:
-    if not loss < DIVERGED:  # also true of NaN
+    if not loss < DIVERGED_LOSS:  # also true of NaN
         raise TrainerError(
-            f"expected a loss that falls, got {loss:.3g} an image in epoch {epoch}: "
+            f"training diverged: loss {loss:.3g} per image in epoch {epoch}: "
             "try a lower --learning-rate"
         )
 

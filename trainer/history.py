@@ -1,4 +1,4 @@
-"""What a run tells of each epoch: the entries of its history."""
+"""The history of a run: one record per epoch."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """How an epoch went.
+    """The results of an epoch.
 
     Attributes:
-        epoch: Its number, from 1 on.
-        learning_rate: What it came to by the end, for the loss summed over a batch.
-        training_loss: The mean loss an image, nats, each from before the step it led to.
-        validation_loss: The mean loss an image at the end of the epoch, nats.
-        validation_accuracy: The share of validation images read right then, 0 to 1.
-        images_per_second: How fast it trained, validation left out.
-        seconds: How long the run had trained by the end of the epoch.
+        epoch: Its number, from 1.
+        learning_rate: The learning rate at its end, for the loss summed over a batch.
+        training_loss: The mean loss per image in nats, each before its batch's update.
+        validation_loss: The mean loss per image in nats, at the end of the epoch.
+        validation_accuracy: The share of correct validation images, 0 to 1.
+        images_per_second: The training speed, without validation.
+        seconds: The training time of the run up to the end of the epoch.
     """
 
     epoch: int
@@ -27,9 +27,9 @@ class EpochRecord:
     seconds: float
 
     def to_json_line(self) -> str:
-        """Write it as a line of JSON, ended.
+        """Return the record as a line of JSON.
 
         Raises:
-            ValueError: A number is not finite, which JSON cannot express.
+            ValueError: A number is not finite, which JSON does not support.
         """
         return json.dumps(asdict(self), allow_nan=False) + "\n"

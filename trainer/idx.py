@@ -1,4 +1,4 @@
-"""The IDX format: a magic number, the dimensions, then the values, all big-endian.
+"""Reader of the IDX format: a magic number, the dimensions, then the values, big-endian.
 
 Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits", file formats.
 """
@@ -24,11 +24,11 @@ LARGEST_FILE = 4 << 30
 
 @dataclass(frozen=True)
 class IdxFile:
-    """What an IDX file holds.
+    """The content of an IDX file.
 
     Attributes:
-        array: The values in the shape and of the type that the header states, native byte order.
-        sha256: Of the decompressed bytes, in hexadecimal.
+        array: The values in native byte order.
+        sha256: The hexadecimal digest of the decompressed bytes.
     """
 
     array: Array
@@ -39,8 +39,8 @@ def read_idx(path: Path) -> IdxFile:
     """Read an IDX file, gzipped or not.
 
     Raises:
-        DataError: It is truncated, oversized, or no IDX file.
-        OSError: It cannot be read.
+        DataError: The file is damaged or is not an IDX file.
+        OSError: The file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -49,7 +49,7 @@ def read_idx(path: Path) -> IdxFile:
             return _parse(content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
-            f"{path}: expected a whole gzip file, got a damaged one: {error}"
+            f"{path}: expected a complete gzip file, got a damaged one: {error}"
         ) from error
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error

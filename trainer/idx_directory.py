@@ -1,4 +1,4 @@
-"""A directory of IDX files, named as MNIST's are: any data set that comes in this form."""
+"""Loading a directory of IDX files that are named like MNIST's."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from trainer.labelled_images import ImageData, LabelledImages
 
 _TRAIN = ("*train-images*", "*train-labels*")
 _TEST = ("*t10k-images*", "*t10k-labels*")
-_TEST_BY_OTHER_NAME = ("*test-images*", "*test-labels*")
+_TEST_ALTERNATIVE = ("*test-images*", "*test-labels*")
 
 
 def load_idx_directory(directory: Path, name: str) -> ImageData:
-    """Load training images and, where they are there, test images.
+    """Load training images and, if there are any, test images.
 
     Raises:
-        DataError: A file is missing, ambiguous, or wrong.
+        DataError: A file is missing, ambiguous or invalid.
         OSError: A file cannot be read.
     """
     digests: dict[str, str] = {}
@@ -25,7 +25,7 @@ def load_idx_directory(directory: Path, name: str) -> ImageData:
             f"{directory}: expected {' and '.join(_TRAIN)} in IDX form, gzipped or not, got neither"
         )
     test = _load_pair(directory, _TEST, digests) or _load_pair(
-        directory, _TEST_BY_OTHER_NAME, digests
+        directory, _TEST_ALTERNATIVE, digests
     )
     return ImageData(name, train, test, digests)
 
@@ -33,7 +33,7 @@ def load_idx_directory(directory: Path, name: str) -> ImageData:
 def _load_pair(
     directory: Path, patterns: tuple[str, str], digests: dict[str, str]
 ) -> LabelledImages | None:
-    """Load images and their labels, adding to `digests`; None where there are neither."""
+    """Load images and their labels, adding to `digests`; None if there are neither."""
     found = [sorted(directory.glob(pattern)) for pattern in patterns]
     if not any(found):
         return None

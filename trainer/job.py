@@ -1,4 +1,4 @@
-"""The whole job, start to end: load, split, train, measure, publish."""
+"""The training job: load, split, train, measure, publish."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -28,30 +28,30 @@ from trainer.sources import SYNTHETIC, load_dataset
 from trainer.training_state import TrainingState
 
 VALIDATION_SHARE = 1 / 12  # 5,000 of MNIST's 60,000
-TEST_SHARE = 1 / 10  # of a data set that brings no test images
+TEST_SHARE = 1 / 10  # of a data set without test images
 PROBES = 4
 _DEFORMED_COPIES = 4
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is asked to do.
+    """The options of a training run.
 
     Attributes:
         dataset: "auto", "mnist", "synthetic", or a path.
-        data_dir: Where MNIST's files may lie.
-        cache_dir: Where downloads are kept.
-        checkpoint_dir: Where runs keep their checkpoints.
+        data_dir: A directory with MNIST's files.
+        cache_dir: The directory for downloads.
+        checkpoint_dir: The directory for checkpoints.
         model_dir: The model repository.
-        model_name: What to publish under; the data set's name when None.
-        num_classes: How many classes; one more than the highest label when None.
-        recipe: How to train.
-        recipe_name: What the recipe is called.
-        seed: Of everything random.
-        resume: Whether to go on from the last checkpoint of the same run, if there is one.
-        publish_best_on_stop: Whether a run that Ctrl-C or SIGTERM ends publishes its best epoch.
-        metrics_file: Where each epoch's figures go as a line of JSON; None is nowhere.
-        tensorboard_dir: Where they go as TensorBoard events; None is nowhere.
+        model_name: The model to publish; the name of the data set when None.
+        num_classes: The number of classes; one more than the highest label when None.
+        recipe: The hyper-parameters.
+        recipe_name: The name of the recipe.
+        seed: The random seed.
+        resume: Whether to continue from the last checkpoint of the same run, if there is one.
+        publish_best_on_stop: Whether to publish the best epoch after Ctrl-C or SIGTERM.
+        metrics_file: The file for one line of JSON per epoch, or None.
+        tensorboard_dir: The folder for TensorBoard events, or None.
     """
 
     dataset: str
@@ -72,7 +72,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Splits:
-    """A data set divided, and what there is to know of it."""
+    """The training, validation and test split of a data set."""
 
     name: str
     digests: dict[str, str]
@@ -83,15 +83,15 @@ class _Splits:
 
 
 def run(job: Job) -> PublishedModel:
-    """Train a network and publish it; until the last moment nothing appears in the repository.
+    """Train a network and publish it.
 
     Raises:
-        TrainerError: The data or the settings are wrong, or training diverged.
+        TrainerError: The data or the options are invalid, or training diverged.
         OSError: A file cannot be read or written.
-        RepositoryError: What was published did not read back.
-        ValueError: The name cannot be a model's.
-        KeyboardInterrupt: Ctrl-C came, perhaps after the best epoch was published.
-        TerminatedError: SIGTERM came, likewise.
+        RepositoryError: The written version cannot be loaded.
+        ValueError: The model name is not valid.
+        KeyboardInterrupt: After Ctrl-C, and after publishing the best epoch if requested.
+        TerminatedError: After SIGTERM, likewise.
     """
     keep_freed_memory()
     data = load_dataset(job.dataset, job.data_dir, job.cache_dir, job.seed)
@@ -102,19 +102,19 @@ def run(job: Job) -> PublishedModel:
     rng = np.random.default_rng(job.seed)
     splits = _split(data, data.check_classes(job.num_classes), rng)
     log(
-        f"{data.name}: {len(splits.train):,} images to train on, {len(splits.valid):,} to "
-        f"validate, {len(splits.test):,} to test; recipe {job.recipe_name}"
+        f"{data.name}: {len(splits.train):,} training, {len(splits.valid):,} validation and "
+        f"{len(splits.test):,} test images; recipe {job.recipe_name}"
     )
     image_shape = splits.train.images.shape[1:]
     state = TrainingState.begin(job.recipe, image_shape, splits.num_classes, rng)
     with _run_folder(job, name, splits) as folder:
-        _begin_or_resume(job, folder, state)
+        _start_or_resume(job, folder, state)
         with ExitStack() as logs:
             after_epoch: list[Callable[[EpochRecord], None]] = []
             for epoch_log in _open_logs(job, state.history):
                 logs.callback(epoch_log.close)
                 after_epoch.append(epoch_log.write)
-            # Last, so that no log misses an epoch that a checkpoint has.
+            # Last, so that the logs contain every epoch of the checkpoint.
             after_epoch.append(_checkpoint(folder, state))
             try:
                 fit(state, job.recipe, splits.train, splits.valid, after_epoch)
@@ -133,7 +133,7 @@ def _publication_name(job: Job, data: ImageData) -> str:
     name = job.model_name or data.name
     if data.name == SYNTHETIC and name == "mnist":
         raise TrainerError(
-            "expected a model name that does not claim mnist for synthetic digits, got 'mnist'"
+            "expected a --model-name other than 'mnist' for synthetic digits, got 'mnist'"
         )
     return name
 
@@ -143,8 +143,8 @@ def _check_writable(repository: ModelRepository, name: str) -> None:
         repository.check_writable(name)
     except OSError as error:
         raise TrainerError(
-            f"expected a model repository that this user may write, got {error}: "
-            "change its owner, its mount or its disk, or choose another by --model-dir"
+            f"expected a writable model repository, got {error}: "
+            "change its owner, mount or disk, or choose another with --model-dir"
         ) from error
 
 
@@ -158,12 +158,12 @@ def _hold_back(
     data: LabelledImages, share: float, rng: np.random.Generator
 ) -> tuple[LabelledImages, LabelledImages]:
     if len(data) < 3:
-        raise TrainerError(f"expected images enough to hold some back, got {len(data)}")
+        raise TrainerError(f"expected at least 3 images to split, got {len(data)}")
     return data.split(max(1, round(share * len(data))), rng)
 
 
 def _run_folder(job: Job, name: str, splits: _Splits) -> RunFolder:
-    """Hold the folder of the run, which is told from others by what its weights depend on."""
+    """Open and lock the checkpoint folder of the run."""
     identity = {
         "dataset": [splits.name, splits.digests, splits.num_classes],
         "splits": [len(part) for part in (splits.train, splits.valid, splits.test)],
@@ -174,18 +174,18 @@ def _run_folder(job: Job, name: str, splits: _Splits) -> RunFolder:
         return RunFolder(job.checkpoint_dir, name, identity)
     except OSError as error:
         raise TrainerError(
-            f"expected a folder for checkpoints that this user may write, got {error}: "
-            "choose another by --checkpoint-dir"
+            f"expected a writable folder for checkpoints, got {error}: "
+            "choose another with --checkpoint-dir"
         ) from error
 
 
-def _begin_or_resume(job: Job, folder: RunFolder, state: TrainingState) -> None:
+def _start_or_resume(job: Job, folder: RunFolder, state: TrainingState) -> None:
     if not job.resume:
         folder.clear()
     elif folder.restore(state):
         log(f"resuming after epoch {len(state.history)} of {job.recipe.epochs}")
     else:
-        log(f"no checkpoint of a run with these settings in {job.checkpoint_dir}: beginning anew")
+        log(f"no checkpoint of this run in {job.checkpoint_dir}: starting at epoch 1")
 
 
 def _checkpoint(folder: RunFolder, state: TrainingState) -> Callable[[EpochRecord], None]:
@@ -210,7 +210,7 @@ def _open_logs(job: Job, history: Sequence[EpochRecord]) -> list[EpochLog]:
 def _publish(
     job: Job, repository: ModelRepository, name: str, splits: _Splits, state: TrainingState
 ) -> PublishedModel:
-    """Calibrate, measure, and publish the state's network, if it measures the same read back."""
+    """Calibrate, measure and publish the network, after measuring the written files again."""
     model, test = state.model, splits.test
     temperature = calibrate(model, splits.valid)
     probabilities = answer_all(model.predict, test)
@@ -246,7 +246,7 @@ def _publish(
         again = measure(answer_all(read_back.model.predict, test), test.labels)
         if again != tested:
             raise TrainerError(
-                f"expected the files read back to measure {described(tested)}, "
+                f"expected the written files to reproduce {described(tested)}, "
                 f"got {described(again)}: nothing was published"
             )
 
@@ -263,7 +263,7 @@ def _publish(
         )
     except OSError as error:
         raise TrainerError(
-            f"expected to write a version, got {error}: mend that and go on with --resume"
+            f"cannot write the version: {error}: resolve this and continue with --resume"
         ) from error
     log(
         f"test {described(tested)}, after {seconds:.1f} s of training\n"
@@ -273,7 +273,7 @@ def _publish(
 
 
 def _draw_deformations(job: Job, train: LabelledImages) -> Figure | None:
-    """Show an image of each of the first ten classes beside copies as an epoch might see them."""
+    """Draw one image of each of the first ten classes and deformed copies of it."""
     shape = train.images.shape[1:]
     if job.recipe.augmentation is None or not applies_to(shape):
         return None

@@ -1,4 +1,4 @@
-"""A data set as the job handles it: grey images as uint8, labels as integers, checked."""
+"""A validated data set of grey-level images and integer labels."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ LARGEST_CLASS_COUNT = 10_000
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images and what they show.
+    """Images and their labels.
 
     Attributes:
         images: Grey levels, `(count, *shape)` uint8.
@@ -28,10 +28,10 @@ class LabelledImages:
 
     @classmethod
     def checked(cls, images: Array, labels: Array, origin: str) -> Self:
-        """Bring arrays to the form above: floats in [0, 1] become the grey levels they stand for.
+        """Validate arrays and convert floats in [0, 1] to grey levels.
 
         Raises:
-            DataError: They are no images and labels, or not one label an image.
+            DataError: The images or labels are invalid, or their numbers differ.
         """
         if images.ndim < 2 or math.prod(images.shape) == 0:
             raise DataError(f"{origin}: expected images (count, height, width), got {images.shape}")
@@ -40,10 +40,10 @@ class LabelledImages:
                 f"{origin}: expected one label for each of {len(images)} images, "
                 f"got labels of shape {labels.shape}"
             )
-        # Not issubdtype, to which a time span is an integer.
+        # np.issubdtype counts timedelta64 as an integer.
         if labels.dtype.kind not in "iu" or labels.min() < 0:
             raise DataError(
-                f"{origin}: expected labels that are integers from 0 on, got {_described(labels)}"
+                f"{origin}: expected labels that are integers >= 0, got {_described(labels)}"
             )
         if labels.max() >= LARGEST_CLASS_COUNT:
             raise DataError(
@@ -55,11 +55,11 @@ class LabelledImages:
         return len(self.images)
 
     def as_dataset(self) -> Dataset:
-        """Wrap the images for measuring: they stay uint8 and are scaled batch by batch."""
+        """Return a data set that keeps the images as uint8 and scales them batch by batch."""
         return Dataset(self.images, self.labels, transform=scale_pixels)
 
     def split(self, count: int, rng: np.random.Generator) -> tuple[Self, Self]:
-        """Divide at random into all but `count` images, and `count`."""
+        """Split at random into all but `count` images, and `count` images."""
         order = rng.permutation(len(self))
         rest, taken = np.sort(order[count:]), np.sort(order[:count])
         return (
@@ -73,10 +73,10 @@ class ImageData:
     """A data set with its test images.
 
     Attributes:
-        name: What a model trained on it is called.
-        train: For training and validation.
-        test: Measured once, or None where the set brings none.
-        digests: Origin -> SHA-256 of its bytes, or how it was made.
+        name: The default name of a model that is trained on it.
+        train: The images for training and validation.
+        test: The test images, or None if the data set has none.
+        digests: File name -> SHA-256, or how the data was generated.
     """
 
     name: str
@@ -87,22 +87,22 @@ class ImageData:
     def __post_init__(self) -> None:
         if self.test and self.test.images.shape[1:] != self.train.images.shape[1:]:
             raise DataError(
-                f"expected test images of shape {self.train.images.shape[1:]} like the training "
-                f"images, got {self.test.images.shape[1:]}"
+                f"expected test images of shape {self.train.images.shape[1:]}, as in training, "
+                f"got {self.test.images.shape[1:]}"
             )
 
     def check_classes(self, num_classes: int | None) -> int:
-        """Settle the number of classes: the one given, or one more than the highest label.
+        """Return the number of classes: the given one, or one more than the highest label.
 
         Raises:
-            DataError: A label lies outside the classes, or there are fewer than two.
+            DataError: A label is outside the classes, or there are fewer than two.
         """
         highest = max(int(part.labels.max()) for part in (self.train, self.test) if part)
         classes = highest + 1 if num_classes is None else num_classes
         if highest >= classes:
             raise DataError(
                 f"{self.name}: expected labels in 0..{classes - 1}, got {highest}; "
-                "--classes takes another number of classes"
+                "set the number of classes with --classes"
             )
         if not 2 <= classes <= LARGEST_CLASS_COUNT:
             raise DataError(

@@ -1,4 +1,4 @@
-"""How well a network does on images that it has not learnt from."""
+"""Metrics of a network on a data set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,21 +14,17 @@ _BATCH = 256
 
 
 def answer_all(answer: Callable[[Array], Array], data: LabelledImages) -> Array:
-    """Answer all images batch by batch, by `model.predict` or `model.apply`.
-
-    Returns:
-        `(classes, images)`.
-    """
+    """Return the output of `model.predict` or `model.apply` for all images, `(classes, images)`."""
     batches = data.as_dataset().batch_iterator(_BATCH, shuffle=False)
     return np.concatenate([answer(images) for images, _ in batches], axis=1)
 
 
 def measure(probabilities: Array, labels: Array) -> dict[str, Any]:
-    """Compare answers, `(classes, images)`, with labels, `(images,)`.
+    """Compare probabilities, `(classes, images)`, with labels, `(images,)`.
 
     Returns:
-        What `model.json` says of a split: the number of images, the share read right, the mean
-        loss in nats, and the expected calibration error.
+        The metrics in `model.json`: the number of images, the accuracy, the mean loss in nats and
+        the expected calibration error.
     """
     correct, total = get_accuracy(probabilities, labels)
     return {
@@ -42,7 +38,7 @@ def measure(probabilities: Array, labels: Array) -> dict[str, Any]:
 
 
 def described(metrics: dict[str, Any]) -> str:
-    """Say metrics in a line."""
+    """Return metrics as text."""
     right = round(metrics["accuracy"] * metrics["images"])
     return (
         f"{metrics['accuracy']:.2%} ({right:,} of {metrics['images']:,}), "
@@ -51,15 +47,15 @@ def described(metrics: dict[str, Any]) -> str:
 
 
 def reliability(confidences: Array, hits: Array) -> tuple[Array, Array, Array]:
-    """Sort answers into bins of equal width by how sure they were.
+    """Group predictions into bins of equal width by confidence.
 
     Args:
-        confidences: The highest probability of each answer, `(images,)`.
-        hits: Whether each answer was right, `(images,)`.
+        confidences: The highest probability of each prediction, `(images,)`.
+        hits: Whether each prediction is correct, `(images,)`.
 
     Returns:
-        For each bin the number of answers, their mean confidence, and the share that was right;
-        the last two are 0 where a bin is empty.
+        The number of predictions in each bin, their mean confidence and their accuracy; the last
+        two are 0 for an empty bin.
     """
     bins = np.minimum((confidences * BINS).astype(np.intp), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
@@ -72,7 +68,7 @@ def reliability(confidences: Array, hits: Array) -> tuple[Array, Array, Array]:
 
 
 def expected_calibration_error(confidences: Array, hits: Array) -> float:
-    """Average over the answers how far their bin's confidence is from its share of hits.
+    """Return the mean difference between confidence and accuracy of the bins.
 
     Source: Guo et al. 2017, equation 3, with 15 bins.
     """

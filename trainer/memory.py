@@ -1,20 +1,19 @@
-"""How the process keeps its memory: what one step frees, the next one takes."""
+"""Settings of the memory allocator."""
 
 import ctypes
 
-# From glibc's malloc.h. The second is the largest that glibc accepts: half a heap.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_NEVER_TRIM, _MMAP_FROM = 1 << 30, 1 << 25
+# From glibc's malloc.h. 32 MiB is the largest mmap threshold that it accepts.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_TRIM_BYTES, _MMAP_BYTES = 1 << 30, 1 << 25
 
 
 def keep_freed_memory() -> None:
-    """Have freed arrays up to 32 MiB stay with the process, and their pages mapped.
+    """Make the allocator keep freed arrays of up to 32 MiB mapped.
 
-    A training step allocates and frees the same few megabytes over and over. By default glibc may
-    hand them back to the system each time, and the page faults of getting them again then cost as
-    much as the step. With another C library nothing changes.
+    By default glibc may return them to the system after every training step, and the page faults
+    of the next step take as long as the step itself. Other C libraries are not affected.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
-        mallopt(_TRIM_THRESHOLD, _NEVER_TRIM)
-        mallopt(_MMAP_THRESHOLD, _MMAP_FROM)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)

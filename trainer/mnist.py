@@ -1,4 +1,4 @@
-"""Where real MNIST comes from: a directory, the cache, or the public mirrors; always verified."""
+"""Loading MNIST from a directory, the cache or the public mirrors, with verification."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ MIRRORS = (
 
 
 class MnistFiles(NamedTuple):
-    """The four files of the database."""
+    """The four files of MNIST."""
 
     train_images: RemoteFile
     train_labels: RemoteFile
@@ -55,18 +55,18 @@ def load_mnist(
     mirrors: Sequence[str] = MIRRORS,
     files: MnistFiles = FILES,
 ) -> ImageData:
-    """Load MNIST from the first place that has it.
+    """Load MNIST from `data_dir`, the cache or the mirrors, in this order.
 
     Args:
-        data_dir: A directory with the four IDX files, gzipped or not. One that has none of them
-            is passed over; one that has damaged ones is an error.
-        cache_dir: Where downloads are kept; a file there that fails its check is fetched anew.
-        mirrors: Addresses that end in a slash.
-        files: What to look for.
+        data_dir: A directory with the four IDX files, gzipped or not. A directory without any of
+            them is skipped.
+        cache_dir: The directory for downloads; a damaged file in it is downloaded again.
+        mirrors: URLs that end in a slash.
+        files: The files and their digests.
 
     Raises:
-        DataError: `data_dir` lacks some of the files, or one is not MNIST's.
-        DownloadError: A file is nowhere to be had.
+        DataError: In `data_dir` some of the files are missing, or one is not MNIST's.
+        DownloadError: A file cannot be downloaded.
         OSError: A file cannot be read or written.
     """
     if data_dir is not None and _any_in(data_dir, files):
@@ -83,24 +83,26 @@ def load_mnist(
     )
 
 
-def _places(data_dir: Path, file: RemoteFile) -> list[Path]:
+def _paths(data_dir: Path, file: RemoteFile) -> list[Path]:
     return [path for name in (file.name, f"{file.name}.gz") if (path := data_dir / name).is_file()]
 
 
 def _any_in(data_dir: Path, files: MnistFiles) -> bool:
     if not data_dir.is_dir():
-        raise DataError(f"expected a directory with MNIST's IDX files, got {data_dir}: none there")
-    if any(_places(data_dir, file) for file in files):
+        raise DataError(
+            f"expected a directory with MNIST's IDX files, got {data_dir}: no directory"
+        )
+    if any(_paths(data_dir, file) for file in files):
         return True
-    log(f"{data_dir} holds none of MNIST's files; looking elsewhere")
+    log(f"{data_dir} has none of MNIST's files: using the cache or a download")
     return False
 
 
 def _from_data_dir(data_dir: Path, file: RemoteFile) -> IdxFile:
-    places = _places(data_dir, file)
-    if not places:
+    paths = _paths(data_dir, file)
+    if not paths:
         raise DataError(f"{data_dir}: expected {file.name} or {file.name}.gz, got neither")
-    return _verified(places[0], file)
+    return _verified(paths[0], file)
 
 
 def _from_cache(path: Path, file: RemoteFile, mirrors: Sequence[str]) -> IdxFile:
@@ -108,12 +110,12 @@ def _from_cache(path: Path, file: RemoteFile, mirrors: Sequence[str]) -> IdxFile
         try:
             return _verified(path, file)
         except DataError as error:
-            log(f"{error}; fetching it anew")
+            log(f"{error}; downloading it again")
             path.unlink()
     try:
         download(file, mirrors, path)
     except OSError as error:
-        raise DownloadError(f"{path.parent} cannot keep downloads: {error}") from error
+        raise DownloadError(f"cannot write downloads to {path.parent}: {error}") from error
     return _verified(path, file)
 
 

@@ -1,4 +1,4 @@
-"""A data set in one `.npz`: `images` and `labels`, perhaps `test_images` and `test_labels` too."""
+"""Loading a data set from an `.npz` file."""
 
 import hashlib
 from pathlib import Path
@@ -12,11 +12,11 @@ from trainer.labelled_images import ImageData, LabelledImages
 
 
 def load_npz(path: Path, name: str) -> ImageData:
-    """Load a data set from an `.npz` file; nothing in it is unpickled.
+    """Load `images` and `labels`, and `test_images` and `test_labels` if present; never unpickle.
 
     Raises:
-        DataError: It is no `.npz`, or an array is missing or wrong.
-        OSError: It cannot be read.
+        DataError: The file is not an `.npz`, or an array is missing or invalid.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

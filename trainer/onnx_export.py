@@ -1,4 +1,4 @@
-"""A published version in the format that other runtimes read: ONNX."""
+"""Export of a published version to ONNX."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 INPUT_NAME = "pixels"
 OUTPUT_NAME = "probabilities"
-# The versions of ONNX 1.12, of 2022, which onnxruntime reads from 1.12 on.
+# Those of ONNX 1.12 (2022), which onnxruntime 1.12 and later read.
 OPSET_VERSION = 17
 IR_VERSION = 8
 
 
 def to_onnx(published: PublishedModel) -> bytes:
-    """Write a published network as an ONNX model.
+    """Convert a published network to an ONNX model.
 
     Its input `pixels` is float32 `(batch, *input_shape)`, grey levels / 255 in [0, 1]; its output
     `probabilities` is float32 `(batch, classes)`. The weights are named as in `state_dict`. The
-    metadata tell name, version, labels (a JSON array) and sha256 (of the published weights file).
+    metadata contain name, version, labels (a JSON array) and sha256 (of the weights file).
 
     Args:
         published: The version.
@@ -38,7 +38,7 @@ def to_onnx(published: PublishedModel) -> bytes:
     except ImportError as error:
         raise TrainerError(
             f"expected the package onnx for the export, got {error!r}: install the extra "
-            "'onnx', in a checkout of this project with `make extras`"
+            "'onnx': pip install '.[onnx]' in the folder of the project"
         ) from error
     manifest = published.manifest
     model = helper.make_model(
@@ -49,7 +49,7 @@ def to_onnx(published: PublishedModel) -> bytes:
         model_version=manifest.version,
         doc_string=(
             f"Version {manifest.version} of the classifier {manifest.name}. {INPUT_NAME}: grey "
-            f"levels / 255, in [0, 1]. {OUTPUT_NAME}: one a class, in the order of the labels in "
+            f"levels / 255, in [0, 1]. {OUTPUT_NAME}: one per class, in the order of the labels in "
             "the metadata."
         ),
     )
@@ -85,7 +85,7 @@ def _graph(published: PublishedModel) -> "GraphProto":
 
 
 def _nodes(model: FCModel) -> "list[NodeProto]":
-    """Chain the operators: each takes the value of the one before, and perhaps parameters."""
+    """Return the operators; the input of each is the output of the previous one."""
     from onnx import helper
 
     operators: list[tuple[str, list[str], dict[str, Any]]] = [("Flatten", [], {"axis": 1})]
@@ -98,15 +98,15 @@ def _nodes(model: FCModel) -> "list[NodeProto]":
 
     values = [INPUT_NAME, *(f"value.{i}" for i in range(1, len(operators))), OUTPUT_NAME]
     return [
-        helper.make_node(operator, [taken, *parameters], [given], **attributes)
-        for (operator, parameters, attributes), taken, given in zip(
+        helper.make_node(operator, [source, *parameters], [target], **attributes)
+        for (operator, parameters, attributes), source, target in zip(
             operators, values[:-1], values[1:], strict=True
         )
     ]
 
 
 def _weights(model: FCModel) -> "list[TensorProto]":
-    """Copy the parameters as the format has them: float32, little-endian, row by row."""
+    """Return the parameters as float32, little-endian, in row-major order."""
     from onnx import TensorProto, helper
 
     return [

@@ -1,4 +1,4 @@
-"""What the job shows while it works: lines for a log, a bar for a person at a terminal."""
+"""Log lines and progress bars."""
 
 import sys
 from typing import NoReturn
@@ -7,19 +7,19 @@ from tqdm import tqdm
 
 
 def log(line: str) -> None:
-    """Print a line above the bar, if there is one, and at once, so that a log is current."""
+    """Print a line, above the progress bar if there is one, and flush it."""
     tqdm.write(line)
     sys.stdout.flush()
 
 
 def progress_bar(total: int | None, description: str, unit: str, done: int = 0) -> "tqdm[NoReturn]":
-    """Make a bar on stderr that vanishes when it is done and is mute where there is no terminal.
+    """Return a progress bar on stderr; it disappears at the end and is silent without a terminal.
 
     Args:
-        total: How many units there are; None where that is not known.
-        description: Stands before the bar.
-        unit: "B" for bytes, say.
-        done: Where it starts.
+        total: The number of units; None if unknown.
+        description: The text before the bar.
+        unit: The name of a unit, for example "B" for bytes.
+        done: The number of units at the start.
     """
     return tqdm(
         total=total,

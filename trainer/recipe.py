@@ -1,4 +1,4 @@
-"""How a network is trained: every hyper-parameter, and the sets of them that have a name."""
+"""Recipes: the hyper-parameters of training, and named sets of them."""
 
 import math
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ SCHEDULES = ("constant", "cosine")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyper-parameters of one run.
+    """The hyper-parameters of a run.
 
     Attributes:
-        hidden_sizes: The width of each hidden layer, first to last.
-        learning_rate: The first step's, for the loss summed over a batch.
-        momentum: Nesterov's, 0 to less than 1; 0 is plain SGD.
-        schedule: "constant", or "cosine", which falls to nothing at the last step.
-        warmup: The share of the steps, 0 to less than 1, in which the learning rate first rises.
-        batch_size: Images a step.
-        epochs: Passes through the training images, at most.
-        patience: After how many epochs without a better one to stop; None is never.
-        augmentation: How far each epoch deforms the images anew; None leaves them as they are.
+        hidden_sizes: The width of each hidden layer.
+        learning_rate: The highest learning rate, for the loss summed over a batch.
+        momentum: Nesterov momentum, 0 to less than 1; 0 is plain SGD.
+        schedule: "constant", or "cosine", which decays to 0 at the last step.
+        warmup: The share of the steps, 0 to less than 1, with a rising learning rate.
+        batch_size: Images per step.
+        epochs: The maximum number of epochs.
+        patience: Early stopping after this many epochs without improvement; None for never.
+        augmentation: The limits of data augmentation; None for none.
     """
 
     hidden_sizes: tuple[int, ...] = (512, 256)
@@ -37,10 +37,10 @@ class Recipe:
     augmentation: Strength | None = DEFAULT_STRENGTH
 
     def __post_init__(self) -> None:
-        """Reject values that cannot train.
+        """Reject invalid values.
 
         Raises:
-            TrainerError: A value is outside what it may be.
+            TrainerError: A value is out of range.
         """
         for name in ("batch_size", "epochs", "patience"):
             value = getattr(self, name)
@@ -56,35 +56,35 @@ class Recipe:
             raise TrainerError(f"expected a warm-up from 0 to less than 1, got {self.warmup}")
 
     def make_optimizer(self) -> Optimizer:
-        """Make the optimizer, at the first step's learning rate."""
+        """Return a new optimizer."""
         if self.momentum == 0:
             return SGD(self.learning_rate)
         return NesterovSGD(self.learning_rate, self.momentum)
 
     def learning_rate_at(self, progress: float) -> float:
-        """Give the learning rate when this share of the steps, 0 to 1, is done.
+        """Return the learning rate after this share of the steps, 0 to 1.
 
-        It rises in a line, then falls by half a period of a cosine, from 1 to 0. Sources: Goyal et
-        al. 2017, "Accurate, Large Minibatch SGD", section 2.2; Loshchilov and Hutter 2017, "SGDR:
+        It rises linearly and then decays with half a period of a cosine. Sources: Goyal et al.
+        2017, "Accurate, Large Minibatch SGD", section 2.2; Loshchilov and Hutter 2017, "SGDR:
         Stochastic Gradient Descent with Warm Restarts", equation 5, without restarts.
         """
         if progress < self.warmup:
             return self.learning_rate * progress / self.warmup
         if self.schedule == "constant":
             return self.learning_rate
-        fallen = (progress - self.warmup) / (1 - self.warmup)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * fallen))
+        decayed = (progress - self.warmup) / (1 - self.warmup)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * decayed))
 
 
 DEFAULT_RECIPE = "default"
 RECIPES = {
-    # Seconds: the images as they are, few times.
+    # Seconds; no augmentation.
     "quick": Recipe(learning_rate=1.5e-3, warmup=0.2, epochs=4, augmentation=None),
     # Under two minutes on two cores.
     DEFAULT_RECIPE: Recipe(warmup=0.1),
-    # Under 45 minutes on two cores, and as large as still answers an image in 100 microseconds.
+    # Under 45 minutes on two cores; still predicts an image in 100 microseconds.
     "best": Recipe(hidden_sizes=(1024, 512), learning_rate=5e-4, epochs=400),
-    # The notebook's own values, on a network that learns in all of its layers.
+    # The values of the notebook.
     "notebook": Recipe(
         learning_rate=1e-3,
         momentum=0,

@@ -1,4 +1,4 @@
-"""What a person looks at before trusting a version: a model card and its pictures."""
+"""The report of a version: a model card and its figures."""
 
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
@@ -20,7 +20,23 @@ from trainer.figures import (
 from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
 
-_MOST_CLASSES_NAMED = 20
+_MAX_CLASSES_NAMED = 20
+
+_MISTAKES = [
+    "The misclassified test images with the highest confidence: true class, predicted class and "
+    "confidence.",
+    "![Misclassified images](mistakes.png)",
+]
+_FIRST_LAYER = [
+    "Each tile shows the weights of one unit, the units of the largest norm first, on one colour "
+    "scale: red is positive, blue negative.",
+    "![Weights of the first layer](first_layer.png)",
+]
+_DEFORMATIONS = [
+    "Every epoch deforms the training images at random. The first row shows originals, the rows "
+    "below deformed copies.",
+    "![Originals and deformed copies](deformations.png)",
+]
 
 
 def make_report(
@@ -34,27 +50,25 @@ def make_report(
     history: Sequence[EpochRecord] = (),
     deformations: Figure | None = None,
 ) -> dict[str, bytes]:
-    """Describe a network by what it is for, how it learned and where it errs.
-
-    What there is nothing to say of is left out: a file, and its section of the card.
+    """Write the report of a network; files and sections without content are left out.
 
     Args:
         title: The heading of the card.
         model: The network.
-        probabilities: Its answers to the test images, `(images, classes)`.
+        probabilities: Its output for the test images, `(images, classes)`.
         test: The images that it is measured on.
         labels: The name of each class.
-        provenance: As in `model.json`: "metrics" and "dataset", perhaps "recipe", "training" and
-            "calibration". Without metrics of a "validation" split the data set is taken to be one
-            that a finished network is measured on, else the one that it was trained on.
-        history: One entry an epoch.
-        deformations: What it was trained on, by `draw_deformations`.
+        provenance: As in `model.json`: "metrics" and "dataset", optionally "recipe", "training" and
+            "calibration". Without metrics of a "validation" split the report is one of a later
+            measurement, not of training.
+        history: One record per epoch.
+        deformations: The figure of `draw_deformations`.
 
     Returns:
-        File name -> content: the card is `README.md`, the history `metrics.jsonl`.
+        File name -> content; the card is `README.md`, the history `metrics.jsonl`.
 
     Raises:
-        ValueError: A number of the history is not finite, which JSON cannot express.
+        ValueError: A number of the history is not finite, which JSON does not support.
     """
     confusion = confusion_matrix(test.labels, probabilities.argmax(axis=1), len(labels))
     figures = {
@@ -73,7 +87,7 @@ def make_report(
 
 
 def confusion_matrix(targets: Array, predictions: Array, classes: int) -> Array:
-    """Count how often each class (row) was read as each class (column)."""
+    """Return the counts of true class (row) and predicted class (column)."""
     counts = np.bincount(targets * classes + predictions, minlength=classes * classes)
     matrix: Array = counts.reshape(classes, classes)
     return matrix
@@ -87,19 +101,19 @@ def _model_card(
     provenance: Mapping[str, Any],
     files: Container[str],
 ) -> str:
-    """Write the card: a section for every heading below that has paragraphs."""
+    """Return the card, without the sections that have no paragraphs."""
     sections = {
-        "What it is for": _purpose(model, labels, provenance),
-        "How well it does": _metrics(provenance["metrics"]),
-        "How it learned": _curves(provenance, files) if "curves.png" in files else [],
-        "By class": _classes(confusion, labels),
-        "The worst mistakes": _mistakes(),
-        "How far its probabilities can be trusted": _reliability(provenance),
-        "What the first layer looks for": _first_layer() if "first_layer.png" in files else [],
-        "What it was trained on": _deformations() if "deformations.png" in files else [],
+        "Purpose": _purpose(model, labels, provenance),
+        "Metrics": _metrics(provenance["metrics"]),
+        "Training curves": _curves(provenance, files) if "curves.png" in files else [],
+        "Metrics by class": _classes(confusion, labels),
+        "Mistakes": _MISTAKES,
+        "Calibration": _reliability(provenance),
+        "First layer": _FIRST_LAYER if "first_layer.png" in files else [],
+        "Augmentation": _DEFORMATIONS if "deformations.png" in files else [],
         "Recipe": _recipe(provenance),
-        "Data": _data(provenance["dataset"]),
-        "Limits": _limits(provenance),
+        "Data set": _data(provenance["dataset"]),
+        "Limitations": _limits(provenance),
     }
     paragraphs = [f"# {title}"]
     for heading, section in sections.items():
@@ -112,27 +126,22 @@ def _purpose(model: FCModel, labels: Sequence[str], provenance: Mapping[str, Any
     size = " by ".join(map(str, model.input_shape))
     layers = "-".join(map(str, model.layer_sizes))
     parameters = sum(value.size for value in model.state_dict().values())
-    relation = "trained on" if _is_of_training(provenance) else "measured here on"
+    is_of_training = "validation" in provenance["metrics"]
+    relation = "trained on" if is_of_training else "measured on"
     return [
-        f"It tells which of {len(labels)} classes an image of {size} pixels shows: "
-        f"{_classes_named(labels)}. A fully connected network, {layers}, of {parameters:,} "
+        f"A classifier of images of {size} pixels into {len(labels)} classes: "
+        f"{_classes_named(labels)}. A fully connected network, {layers}, with {parameters:,} "
         f"parameters, {relation} {provenance['dataset']['name']}.",
-        "It is meant for images that are made and prepared as its training images were.",
-        "The project's service serves a version as it is. `model.safetensors` also loads into the "
-        "`torch.nn.Sequential` of the same layers, linear with ReLU between; that takes pixels "
-        "/ 255 and gives logits.",
+        "It is intended for images with the same preprocessing as its training images.",
+        "`model.safetensors` also loads into a `torch.nn.Sequential` of the same layers, linear "
+        "with ReLU between, which takes pixels / 255 and returns logits.",
     ]
 
 
 def _classes_named(labels: Sequence[str]) -> str:
-    if len(labels) <= _MOST_CLASSES_NAMED:
+    if len(labels) <= _MAX_CLASSES_NAMED:
         return ", ".join(labels)
     return f"{', '.join(labels[:3])}, … {labels[-1]}"
-
-
-def _is_of_training(provenance: Mapping[str, Any]) -> bool:
-    """Tell a report of training from one of a measurement afterwards."""
-    return "validation" in provenance["metrics"]
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:
@@ -148,22 +157,22 @@ def _metrics(metrics: Mapping[str, Any]) -> list[str]:
     ]
     paragraphs = [
         _table(("split", "images", "accuracy", "loss", "calibration error"), rows),
-        "The loss is in nats an image. The calibration error is how far, on average, confidence "
-        "lies from the share of answers that are right.",
+        "The loss is the mean per image, in nats. The calibration error is the mean difference "
+        "between confidence and accuracy.",
     ]
     if {"validation", "test"} <= metrics.keys():
-        paragraphs.append("The test images took no part in any choice.")
+        paragraphs.append("No choice depends on the test images.")
     return paragraphs
 
 
 def _curves(provenance: Mapping[str, Any], files: Container[str]) -> list[str]:
-    sentences = ["The numbers are in `metrics.jsonl`, a line an epoch."]
+    sentences = ["`metrics.jsonl` contains the numbers, one line per epoch."]
     if "deformations.png" in files:
         sentences.append(
-            "The training loss is of deformed images, the validation loss of images as they are."
+            "The training loss is that of deformed images, the validation loss that of originals."
         )
     if provenance.get("calibration"):
-        sentences.append("The losses are from before calibration.")
+        sentences.append("The losses are those before calibration.")
     return [
         "![Losses, validation accuracy and learning rate over the epochs](curves.png)",
         " ".join(sentences),
@@ -181,43 +190,19 @@ def _classes(confusion: Array, labels: Sequence[str]) -> list[str]:
         for k, label in enumerate(labels)
     ]
     return [
-        _table(("class", "test images", "found", "right when said"), rows),
-        "![What is taken for what](confusion.png)",
-    ]
-
-
-def _mistakes() -> list[str]:
-    return [
-        "Of the test images that it misread, those that it was surest of: what each shows, what "
-        "it was read as, and with what probability.",
-        "![The worst mistakes](mistakes.png)",
+        _table(("class", "test images", "recall", "precision"), rows),
+        "![Confusion matrix](confusion.png)",
     ]
 
 
 def _reliability(provenance: Mapping[str, Any]) -> list[str]:
-    paragraphs = ["![Confidence against the share that was right](reliability.png)"]
+    paragraphs = ["![Accuracy over confidence](reliability.png)"]
     if calibration := provenance.get("calibration"):
         paragraphs.append(
-            f"The logits are divided by {calibration['temperature']:.3f}, the temperature at which "
-            "the loss on the validation images is least. The last layer's weights contain that."
+            f"The logits are divided by {calibration['temperature']:.3f}, the temperature that "
+            "minimizes the validation loss. The weights of the last layer include this division."
         )
     return paragraphs
-
-
-def _first_layer() -> list[str]:
-    return [
-        "Each picture is the weights of one unit, the largest first, all on one scale: ink on red "
-        "raises the unit, ink on blue lowers it.",
-        "![Weights as pictures](first_layer.png)",
-    ]
-
-
-def _deformations() -> list[str]:
-    return [
-        "Every epoch deforms each image anew. Below each original are copies as an epoch might "
-        "see them.",
-        "![Originals and deformed copies](deformations.png)",
-    ]
 
 
 def _recipe(provenance: Mapping[str, Any]) -> list[str]:
@@ -236,15 +221,15 @@ def _recipe(provenance: Mapping[str, Any]) -> list[str]:
 def _data(dataset: Mapping[str, Any]) -> list[str]:
     paragraphs = [f"The data set is {dataset['name']}."]
     if rows := list(dataset["digests"].items()):
-        paragraphs.append(_table(("origin", "SHA-256, or how it was made"), rows))
+        paragraphs.append(_table(("file", "SHA-256, or generator"), rows))
     return paragraphs
 
 
 def _limits(provenance: Mapping[str, Any]) -> list[str]:
     return [
-        "It answers for every image, also for one that shows none of its classes.",
-        f"The numbers above are of {provenance['dataset']['name']}. On images that are centred, "
-        "scaled or lit otherwise it may be wrong more often and no less sure.",
+        "It returns a class for every image, even if the image shows none of the classes.",
+        f"The numbers above are those of {provenance['dataset']['name']}. On images with another "
+        "position, size or contrast the accuracy may be lower at the same confidence.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""How the job ends early: SIGTERM as Ctrl-C, at a moment when nothing can swallow it."""
+"""Handling of SIGINT and SIGTERM."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,20 +10,20 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class TerminatedError(BaseException):
-    """SIGTERM came; not an Exception, so that no handler of failures swallows it."""
+    """SIGTERM was received; a BaseException, so that `except Exception` does not catch it."""
 
 
 def raise_on_sigterm() -> None:
-    """Have SIGTERM unwind the stack, so that whatever is half done is cleared away."""
+    """Make SIGTERM raise TerminatedError, so that context managers clean up."""
     signal.signal(signal.SIGTERM, _raise)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[Callable[[], None]]:
-    """Keep SIGINT and SIGTERM until the yielded function is called, which raises what came.
+    """Defer SIGINT and SIGTERM until the yielded function is called, which raises them.
 
-    An exception that a signal raises anywhere may come up in a destructor, which ignores it. A loop
-    that asks at every step is as quick to stop and always does.
+    An exception raised by a signal handler is lost if a destructor happens to run. A check at every
+    training step is as fast and reliable.
     """
     received: list[int] = []
 
@@ -44,7 +44,7 @@ def deferred_signals() -> Iterator[Callable[[], None]]:
 
 
 def ignore_signals() -> None:
-    """Let nothing interrupt the tenth of a second of publishing: it is done, or it fails."""
+    """Ignore SIGINT and SIGTERM from now on, for publishing, which takes about 0.1 s."""
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""Which data set the job trains on: `--dataset` turned into images."""
+"""Loading the data set that `--dataset` names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,19 +23,19 @@ def load_dataset(
     seed: int,
     mirrors: Sequence[str] = MIRRORS,
 ) -> ImageData:
-    """Load the data set that `--dataset` names.
+    """Load a data set.
 
     Args:
         dataset: "auto", "mnist", "synthetic", or the path of an `.npz` file or of a directory of
             IDX files.
-        data_dir: Where MNIST's files may lie.
-        cache_dir: Where MNIST's files are kept once they are downloaded.
-        seed: Of the synthetic digits.
-        mirrors: Where MNIST's files are downloaded from.
+        data_dir: A directory with MNIST's files.
+        cache_dir: The directory for downloads.
+        seed: The seed of synthetic digits.
+        mirrors: URLs to download MNIST from.
 
     Raises:
-        DataError: It is not what it should be.
-        DownloadError: MNIST was asked for by name and is nowhere to be had.
+        DataError: The data set is invalid.
+        DownloadError: `dataset` is "mnist" and a file cannot be downloaded.
         OSError: A file cannot be read or written.
     """
     if dataset == SYNTHETIC:
@@ -45,8 +45,8 @@ def load_dataset(
             return load_mnist(data_dir, cache_dir, mirrors)
         except DownloadError as error:
             raise DownloadError(
-                f"{error}; name a directory with MNIST's IDX files by --data-dir or DATA_DIR, "
-                f"or train on --dataset {SYNTHETIC}"
+                f"{error}; set --data-dir or DATA_DIR to a directory with MNIST's IDX files, "
+                f"or use --dataset {SYNTHETIC}"
             ) from error
     if dataset == "auto":
         try:
@@ -54,7 +54,7 @@ def load_dataset(
         except DownloadError as error:
             log(
                 f"WARNING: {error}.\nWARNING: TRAINING ON SYNTHETIC DIGITS INSTEAD; "
-                f"the model will be called {SYNTHETIC!r}, not 'mnist'."
+                f"the model is named {SYNTHETIC!r}, not 'mnist'."
             )
             return synthetic_data(seed)
     path = Path(dataset)
@@ -69,7 +69,7 @@ def load_dataset(
 
 
 def synthetic_data(seed: int) -> ImageData:
-    """Draw a data set of synthetic digits; the test images come from a seed of their own."""
+    """Generate a data set of synthetic digits; training and test images have different seeds."""
     train = _digits(SYNTHETIC_TRAIN_IMAGES, 2 * seed)
     test = _digits(SYNTHETIC_TEST_IMAGES, 2 * seed + 1)
     return ImageData(SYNTHETIC, train, test, {"generator": f"trainer.synthetic, seed {seed}"})

@@ -26,7 +26,7 @@ _PATH_POINTS = 120  # points along the strokes of a digit: most under a pixel ap
 # MNIST's frame: ink scaled to fit a box, its centre of mass put on a pixel.
 _INK_BOX = 20.0  # pixels
 _CENTRE = 14.0  # pixels
-_CENTRE_JITTER = 1.0  # pixels, at most, each way
+_CENTRE_JITTER = 1.0  # pixels, the limit in each direction
 
 # A writer's hand. Lengths are in template boxes.
 _WOBBLE = 0.02  # standard deviation of a control point
@@ -34,15 +34,15 @@ _WARPS = 3  # sine waves which bend the plane the digit lies in
 _WARP_SIZE = 0.1  # greatest amplitude of a wave
 _WARP_FREQUENCY = 5.0  # radians a box, at most, along each axis: low, for bends and not kinks
 _ROTATION = 0.17  # radians, at most, either way
-_SLANT = (-0.25, 0.48)  # least and most that a unit of height leans to the right
-_ASPECT = 1.35  # most that width is stretched or shrunk
+_SLANT = (-0.25, 0.48)  # range of the lean to the right, per unit of height
+_ASPECT = 1.35  # highest factor by which the width is stretched or shrunk
 
 # A pen.
 _RADIUS = (0.7, 1.7)  # pixels, thinnest and thickest
-_EDGE = 1.3  # pixels over which ink fades to paper
+_EDGE = 1.3  # pixels, the width of the anti-aliased edge
 _BLUR = 0.9  # pixels, the reach of a dab of ink; see _ink
 
-# (digit, how common this way of writing it is, strokes). A stroke is a smooth curve through its
+# (digit, relative frequency of this form, strokes). A stroke is a smooth curve through its
 # "x,y" points, in percent of the box; a point written twice is a corner, and "/" lifts the pen.
 _TEMPLATES = (
     (0, 3, "56,0 30,8 12,36 14,72 40,100 70,90 88,58 82,20 56,0"),  # round
@@ -96,25 +96,25 @@ _TEMPLATES = (
 class _Pens(NamedTuple):
     """The templates as arrays."""
 
-    digits: _Bytes  # (t,) the digit each one writes
-    chances: _Floats  # (t,) how likely each one is; a digit's add up to a tenth
+    digits: _Bytes  # (t,) the digit of each
+    chances: _Floats  # (t,) the probability of each; those of a digit add up to a tenth
     control: _Floats  # (t, c, 2) control points, in boxes from the box's middle
     curves: _Floats  # (t, p, c) weights of the control points in each point of the path
-    inked: _Floats  # (t, p - 1) 1 where a point and the next are of one stroke, 0 at a lift
+    inked: _Floats  # (t, p - 1) 1 if a point and the next belong to one stroke, else 0
 
 
 def generate_digits(count: int, seed: int) -> tuple[_Bytes, _Bytes]:
-    """Draw digits, white (255) on black (0).
+    """Generate digits, white (255) on black (0).
 
-    Digits are made in chunks of a fixed size, each from its own child of the seed: image i is a
-    function of `seed` and i alone, so a longer run begins with the images of a shorter one.
+    Digits are drawn in chunks of a fixed size, each from its own child of the seed: image i depends
+    on `seed` and i alone, and more images begin with the same images as fewer.
 
     Args:
-        count: How many to draw, at least 1.
-        seed: Any integer from 0 up.
+        count: The number of digits, at least 1.
+        seed: Any integer of 0 or more.
 
     Returns:
-        Images (count, 28, 28) and labels (count,), each label uniformly random in 0..9.
+        Images (count, 28, 28) and labels (count,), uniformly random in 0..9.
 
     Raises:
         ValueError: If count is less than 1.
@@ -144,7 +144,7 @@ def _draw_chunk(rng: np.random.Generator) -> tuple[_Bytes, _Bytes]:
 
 
 def _warp(paths: _Floats, rng: np.random.Generator) -> _Floats:
-    """Bend paths (n, p, 2) smoothly, so that strokes which meet still meet."""
+    """Bend paths (n, p, 2) smoothly, so that joined strokes stay joined."""
     n = len(paths)
     bent = paths
     for _ in range(_WARPS):
@@ -190,8 +190,8 @@ def _ink(dabs: _Floats, lengths: _Floats, radii: _Floats) -> _Bytes:
 
     Each dab is a Gaussian weighted by the length of path it stands for. At distance d from a long
     stroke their sum is exp(-(d / blur)²), which gives d back. A Gaussian is a column times a row,
-    so the sum over dabs is one matrix product an image, where distances to every segment would
-    take an array p times as large.
+    so the sum over dabs is one matrix product per image; distances to every segment would take an
+    array p times as large.
     """
     pixels = np.arange(_SIDE)
     columns = np.exp(-(((dabs[..., :1] - pixels) / _BLUR) ** 2))
@@ -204,19 +204,19 @@ def _ink(dabs: _Floats, lengths: _Floats, radii: _Floats) -> _Bytes:
 
 
 def _curve(control_count: int, point_count: int) -> _Floats:
-    """Return Catmull-Rom weights (point_count, control_count) of points evenly along a curve."""
+    """Return Catmull-Rom weights (point_count, control_count) of evenly spaced points."""
     at = np.linspace(0, control_count - 1, point_count)[:, None]
     x = np.abs(at - np.arange(-1, control_count + 1))
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     kernel = np.where(x < 1, near, np.where(x < 2, far, 0.0))
-    kernel[:, 1] += kernel[:, 0]  # each end stands in for the neighbour it lacks
+    kernel[:, 1] += kernel[:, 0]  # the ends have no further neighbour
     kernel[:, -2] += kernel[:, -1]
     return kernel[:, 1:-1]
 
 
 def _parse_templates() -> _Pens:
-    """Turn `_TEMPLATES` into arrays, padded to the most control points any of them has."""
+    """Convert `_TEMPLATES` to arrays, padded to the largest number of control points."""
     strokes = [[s.split() for s in text.split("/")] for _, _, text in _TEMPLATES]
     digits = np.array([digit for digit, _, _ in _TEMPLATES], np.uint8)
     common = np.array([weight for _, weight, _ in _TEMPLATES], np.float64)

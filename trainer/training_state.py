@@ -1,4 +1,4 @@
-"""Everything that changes while a network trains, and nothing that does not."""
+"""The state of a training run, as a checkpoint stores it."""
 
 from dataclasses import dataclass, field
 
@@ -12,13 +12,13 @@ from trainer.recipe import Recipe
 
 @dataclass
 class TrainingState:
-    """A run between two epochs: what a checkpoint must hold for the next epoch to be the same.
+    """A run between two epochs.
 
     Attributes:
         model: The network.
-        optimizer: What moves it.
-        rng: Where all randomness of training comes from.
-        history: One entry for each epoch that is done.
+        optimizer: Its optimizer.
+        rng: The random source of training.
+        history: One record for each completed epoch.
         best_weights: A copy of the state dict after the best epoch; None before the first.
     """
 
@@ -36,7 +36,7 @@ class TrainingState:
         num_classes: int,
         rng: np.random.Generator,
     ) -> "TrainingState":
-        """Draw a network's first weights."""
+        """Return the state before the first epoch, with random weights."""
         model = FCModel(
             image_shape,
             recipe.hidden_sizes,
@@ -54,15 +54,13 @@ class TrainingState:
             return 0
         return min(self.history, key=lambda record: record.validation_loss).epoch
 
-    def add(self, record: EpochRecord) -> bool:
-        """Enter an epoch that is done; tell whether it is the best so far, and then copy it."""
+    def add(self, record: EpochRecord) -> None:
+        """Add a completed epoch, and copy the weights if it is the best so far."""
         self.history.append(record)
-        is_best = self.best_epoch == record.epoch
-        if is_best:
+        if self.best_epoch == record.epoch:
             self.best_weights = {k: v.copy() for k, v in self.model.state_dict().items()}
-        return is_best
 
     def use_best_weights(self) -> None:
-        """Go back to the network after the best epoch, if there was one."""
+        """Load the weights of the best epoch, if there is one."""
         if self.best_weights is not None:
             self.model.load_state_dict(self.best_weights)

@@ -1,4 +1,4 @@
-"""A published version as the command line names it: by its path."""
+"""Loading a published version by its path."""
 
 from pathlib import Path
 
@@ -7,16 +7,18 @@ from trainer.errors import TrainerError
 
 
 def load_version(path: Path) -> PublishedModel:
-    """Load `models/mnist/1`, or of `models/mnist` the newest version.
+    """Load a version, `models/mnist/1`, or the newest version of a model, `models/mnist`.
 
     Raises:
-        TrainerError: The path is not that of a version or a model.
-        RepositoryError: There is no such version, or it is damaged.
-        ValueError: The folder's name cannot be a model's.
+        TrainerError: The path is not a folder.
+        RepositoryError: The version does not exist or is damaged.
+        ValueError: The name of the folder is not a valid model name.
     """
     path = path.resolve()
     if not path.is_dir():
-        raise TrainerError(f"expected the folder of a version, such as models/mnist/1, got {path}")
+        raise TrainerError(
+            f"expected the folder of a version, for example models/mnist/1, got {path}"
+        )
     if path.name.isdecimal():
         return ModelRepository(path.parent.parent).load(path.parent.name, int(path.name))
     return ModelRepository(path.parent).load(path.name)

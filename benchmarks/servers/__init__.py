@@ -1,4 +1,4 @@
-"""The servers that ours is compared with, one file each, and what each needs installed.
+"""The servers that Nodestack is compared with, one file each, and empty applications.
 
-Each runs in an environment of its own and answers with the same network, in onnxruntime.
+The peers run in `.venv-bench` and answer with the same network, in onnxruntime.
 """

@@ -1,4 +1,4 @@
-"""A BentoML service with onnxruntime, in BentoML's own environment."""
+"""A BentoML service with onnxruntime."""
 
 import os
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ class Classifier:
 
     @bentoml.api  # type: ignore[untyped-decorator]
     async def predict(self, pixels: Annotated[np.ndarray, DType("float32")]) -> dict[str, Any]:
-        """Answer with a list of each."""
+        """Return labels and probabilities."""
         (probabilities,) = self._session.run(None, {"pixels": pixels.reshape(-1, 28, 28) / 255})
         return {
             "labels": probabilities.argmax(axis=1).tolist(),

@@ -1,4 +1,4 @@
-"""`uvicorn with_fastapi:app`: FastAPI with onnxruntime, in their own environment."""
+"""`uvicorn with_fastapi:app`: FastAPI with onnxruntime."""
 
 import os
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 class Predictions(BaseModel):  # type: ignore[misc]
-    """The answer: one of each for each image."""
+    """The response: a label and probabilities for each image."""
 
     labels: list[int]
     probabilities: list[list[float]]
@@ -23,7 +23,7 @@ app = FastAPI()
 
 @app.post("/predict")  # type: ignore[untyped-decorator]
 async def predict(request: Request) -> Predictions:
-    """Classify images; reading JSON without a pydantic model is the faster way, on the loop too."""
+    """Classify images; JSON without a pydantic model is faster, and so is the event loop."""
     pixels = (await request.json())["pixels"]
     images = np.array(pixels, np.float32).reshape(-1, 28, 28) / 255
     (probabilities,) = session.run(None, {"pixels": images})

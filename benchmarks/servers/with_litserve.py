@@ -1,4 +1,4 @@
-"""`python with_litserve.py PORT`: LitServe with onnxruntime, in LitServe's own environment."""
+"""`python with_litserve.py PORT`: LitServe with onnxruntime."""
 
 import os
 import sys

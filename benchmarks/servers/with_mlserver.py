@@ -1,4 +1,4 @@
-"""An MLServer runtime with onnxruntime, in MLServer's own environment."""
+"""An MLServer runtime with onnxruntime."""
 
 import os
 
@@ -9,7 +9,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 
 
 class Runtime(MLModel):  # type: ignore[misc]
-    """Classifies images that come as one UINT8 tensor."""
+    """Classifies the images of one UINT8 tensor."""
 
     async def load(self) -> bool:
         """Load the model that MODEL names."""
@@ -19,7 +19,7 @@ class Runtime(MLModel):  # type: ignore[misc]
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answer with two tensors."""
+        """Return labels and probabilities as tensors."""
         images = NumpyCodec.decode_input(payload.inputs[0]).astype("float32") / 255
         (probabilities,) = self._session.run(None, {"pixels": images})
         return InferenceResponse(

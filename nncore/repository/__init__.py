@@ -1,6 +1,6 @@
-"""The model repository: published versions on disk, where the trainer and the service meet.
+"""The model repository: versions that the trainer publishes and the service loads.
 
-It needs a POSIX system and the weight format, and is the only part of `nncore` about files.
+It needs a POSIX system and `safetensors`.
 """
 
 from nncore.repository.manifest import Manifest

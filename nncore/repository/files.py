@@ -1,4 +1,4 @@
-"""Files that outlast a crash: written whole, synced to the disk, and one writer at a time."""
+"""Durable file operations: atomic replacement, fsync and locks."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold an advisory lock on a folder, which the system lifts should this process die.
+    """Hold an advisory lock on a folder; the system releases it when the process ends.
 
     Raises:
         OSError: The folder cannot be opened.
@@ -23,10 +23,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it.
+    """Write a file and fsync it.
 
     Raises:
-        OSError: It cannot be written; names the file.
+        OSError: Writing failed; the error names the file.
     """
     try:
         with path.open("wb") as file:
@@ -34,17 +34,15 @@ def write_durably(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        error.filename = str(path)  # the system names it only where opening fails
+        error.filename = str(path)  # only errors of open() name it
         raise
 
 
 def replace_durably(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment there is the old one or the new one, and never a part.
-
-    Only one process may write to `path` at a time.
+    """Replace a file atomically and durably; only one process may write to `path` at a time.
 
     Raises:
-        OSError: It cannot be written; then the old one stays.
+        OSError: Writing failed; the old file is unchanged.
     """
     unfinished = path.with_name(f".{path.name}")
     try:
@@ -56,7 +54,7 @@ def replace_durably(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk knows the names in a folder."""
+    """Fsync a folder, which makes created and renamed entries durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What a published version says of itself: the file `model.json`."""
+"""The manifest of a published version: the file `model.json`."""
 
 import hashlib
 import json
@@ -14,11 +14,11 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Probe:
-    """An image and the answer that the network must give to it.
+    """An image and the probabilities that the network must return for it.
 
     Attributes:
-        pixels: Grey levels 0..255, one a pixel.
-        probabilities: One a class.
+        pixels: Grey levels 0..255.
+        probabilities: One per class.
     """
 
     pixels: list[int]
@@ -27,17 +27,17 @@ class Probe:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A version's signature, its weights' digest, its probes, and where it comes from.
+    """The signature, weights digest, probes and provenance of a version.
 
     Attributes:
         name: The model's name.
         version: The version's number, 1 or more.
-        layers: The width of every layer, from the pixels of an image to the classes.
+        layers: The width of every layer, from the number of pixels to the number of classes.
         input_shape: The shape of one image.
         labels: The name of each class, in the order of the probabilities.
-        sha256: Of the weights file, in hexadecimal.
-        probes: Checked whenever the version is loaded.
-        provenance: The other members, for people: metrics, data set, recipe, libraries, creation.
+        sha256: The hexadecimal digest of the weights file.
+        probes: Checked at every load.
+        provenance: All other members: metrics, data set, recipe, libraries, time of creation.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Manifest:
     provenance: Mapping[str, Any]
 
     def to_json(self) -> str:
-        """Write the text of `model.json`, a line a member, the last a digest of the others."""
+        """Return the text of `model.json`; its last member is a digest of the others."""
         document = {
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -68,10 +68,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read the text of `model.json`; where it has a digest of its members, this has to fit.
+        """Parse the text of `model.json` and check the digest of its members, if there is one.
 
         Raises:
-            ValueError: It is no JSON, of another format version, or a member is missing or wrong.
+            ValueError: It is not JSON, has another format version, or a member is missing or wrong.
         """
         try:
             document = json.loads(text)
@@ -103,14 +103,14 @@ class Manifest:
     def _check_sizes(self) -> None:
         if len(self.layers) < 2 or not self.input_shape or min(self.layers + self.input_shape) < 1:
             raise ValueError(
-                f"expected sizes of 1 or more and two layers at least, got layers {self.layers} "
+                f"expected sizes of 1 or more and at least two layers, got layers {self.layers} "
                 f"and input shape {self.input_shape}"
             )
         pixels, classes = self.layers[0], self.layers[-1]
         if math.prod(self.input_shape) != pixels or len(self.labels) != classes:
             raise ValueError(
-                f"expected layers {self.layers} to begin with the pixels of {self.input_shape} "
-                f"and to end with the {len(self.labels)} labels"
+                f"expected layers from {math.prod(self.input_shape)} pixels to {len(self.labels)} "
+                f"labels, got {self.layers}"
             )
         for probe in self.probes:
             got = len(probe.pixels), len(probe.probabilities)
@@ -119,13 +119,13 @@ class Manifest:
                     f"expected probes of {pixels} pixels and {classes} probabilities, got {got}"
                 )
             if not 0 <= min(probe.pixels) <= max(probe.pixels) <= MAX_PIXEL:
-                raise ValueError(f"expected the probes' pixels from 0 to {MAX_PIXEL}, got others")
+                raise ValueError(f"expected probes with pixels from 0 to {MAX_PIXEL}, got others")
             if not all(0 <= probability <= 1 for probability in probe.probabilities):
-                raise ValueError("expected the probes' probabilities from 0 to 1, got others")
+                raise ValueError("expected probes with probabilities from 0 to 1, got others")
 
 
 _DIGEST = "members_sha256"
-_TOO_DEEP = "expected JSON, got brackets nested too deep"
+_TOO_DEEP = "expected JSON, got brackets that are nested too deeply"
 _SIGNATURE = {
     *("format_version", "name", "version", "layers", "input", "labels", "sha256", "probes"),
     _DIGEST,
@@ -135,7 +135,7 @@ _SIGNATURE = {
 def _digest(document: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(document)
-    except RecursionError:  # what can just be read cannot always be written
+    except RecursionError:  # writing recurses more deeply than reading
         raise ValueError(_TOO_DEEP) from None
     return hashlib.sha256(text.encode()).hexdigest()
 

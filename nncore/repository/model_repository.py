@@ -1,7 +1,7 @@
-"""The model repository: published versions on disk, where the trainer and the service meet.
+"""Publishing and loading the versions of models.
 
-`<root>/<name>/<version>/` holds `model.safetensors`, `model.json` and `report/`. A version appears
-whole, by a rename, and never changes.
+`<root>/<name>/<version>/` holds `model.safetensors`, `model.json` and `report/`. Publishing is
+atomic, by a rename, and a published version never changes.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from nncore.types import Array
 WEIGHTS_FILE = "model.safetensors"
 MANIFEST_FILE = "model.json"
 REPORT_FOLDER = "report"
-# Kernels of another processor may round differently; a wrong network is off by far more.
+# Other processors round differently, by far less than this.
 PROBE_TOLERANCE = 1e-4
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -42,28 +42,28 @@ _LARGEST_HEADER = 1 << 20
 _LARGEST_MANIFEST = 1 << 24
 
 
-# Of each of a version's files its size, time of change and inode; zeros where there is none.
+# Size, modification time and inode of each file of a version; zeros for a missing file.
 Fingerprint = tuple[tuple[int, int, int], ...]
 
 
 class RepositoryError(Exception):
-    """Something is wrong with a repository; the message says what in one line."""
+    """A repository cannot be used; the message is one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
 
 
 class VersionNotFoundError(RepositoryError):
-    """There is no such model or version."""
+    """The model or version does not exist."""
 
 
 class DamagedVersionError(RepositoryError):
-    """A version's files are not what its publisher wrote."""
+    """The files of a version fail a check."""
 
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A version that has been loaded and verified."""
+    """A loaded and verified version."""
 
     manifest: Manifest
     model: FCModel
@@ -73,40 +73,37 @@ class ModelRepository:
     """The versions of any number of models under one folder.
 
     Args:
-        root: The folder; it need not exist before the first `publish`.
+        root: The folder; the first `publish` creates it.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
 
     def names(self) -> list[str]:
-        """List the models, in the order of the alphabet; empty where there is no repository.
+        """Return the names of the models, sorted; empty if there is no repository.
 
         Raises:
             OSError: The folder cannot be read.
         """
         if not self.root.is_dir():
             return []
-        return sorted(
-            entry.name
-            for entry in self.root.iterdir()
-            if _NAME.fullmatch(entry.name) and entry.is_dir()
-        )
+        names = (entry.name for entry in self.root.iterdir() if entry.is_dir())
+        return sorted(name for name in names if _NAME.fullmatch(name))
 
     def fingerprint(self, name: str, version: int) -> Fingerprint:
-        """Tell, without reading them, the files of a version from any that take their place.
+        """Return a value that changes when a file of the version is replaced.
 
         Raises:
-            ValueError: The name cannot be a model's.
+            ValueError: The name is not valid.
         """
         folder = self._model_folder(name) / str(version)
         return tuple(_file_fingerprint(folder / file) for file in (MANIFEST_FILE, WEIGHTS_FILE))
 
     def versions(self, name: str) -> list[int]:
-        """List the versions of a model, lowest first; empty where there is none.
+        """Return the versions of a model, sorted; empty if there are none.
 
         Raises:
-            ValueError: The name cannot be a model's.
+            ValueError: The name is not valid.
         """
         folder = self._model_folder(name)
         if not folder.is_dir():
@@ -125,21 +122,24 @@ class ModelRepository:
         Raises:
             VersionNotFoundError: There is no such version.
             DamagedVersionError: A check failed.
-            ValueError: The name cannot be a model's.
+            ValueError: The name is not valid.
         """
         versions = self.versions(name)
         if version is None and versions:
             version = versions[-1]
         if version is None or version not in versions:
-            wanted = f"version {version} of model {name!r}" if version else f"model {name!r}"
-            there = f"; there is {', '.join(map(str, versions))}" if versions else ""
-            raise VersionNotFoundError(f"no {wanted} in {self.root}{there}")
+            if not versions:
+                raise VersionNotFoundError(f"no model {name!r} in {self.root}")
+            available = ", ".join(map(str, versions))
+            raise VersionNotFoundError(
+                f"model {name!r} has no version {version} (available: {available})"
+            )
         published = _read(self._model_folder(name) / str(version))
         found = published.manifest.name, published.manifest.version
         if found != (name, version):
             raise DamagedVersionError(
-                f"{name} {version}: expected {MANIFEST_FILE} to be of {name} {version}, "
-                f"got {found[0]} {found[1]}"
+                f"{name} {version}: expected a {MANIFEST_FILE} of {name} {version}, "
+                f"got one of {found[0]} {found[1]}"
             )
         return published
 
@@ -154,25 +154,26 @@ class ModelRepository:
         report: Mapping[str, bytes],
         verify: Callable[[PublishedModel], None] | None = None,
     ) -> PublishedModel:
-        """Write the next version of a model; it appears whole or, where anything fails, not at all.
+        """Publish the next version of a model atomically; on an error nothing appears.
 
         Args:
             name: The model: letters, digits, ".", "_" and "-".
             model: The network; float32.
             labels: The name of each class.
-            probe_images: `(probes, *input_shape)` uint8 grey levels, whose answers are recorded.
+            probe_images: `(probes, *input_shape)` uint8 grey levels; the model's answers to them
+                are checked at every load.
             provenance: Further members of `model.json`, JSON values.
-            report: File name -> content, for people.
-            verify: Called with the version as its files read back, just before it appears; what
-                it raises keeps the version from appearing.
+            report: File name -> content of the report.
+            verify: Called with the version as loaded from the written files, before the rename;
+                raises an exception to prevent publication.
 
         Returns:
-            The version as a reader will load it.
+            The version as loaded from the written files.
 
         Raises:
-            OSError: It cannot be written.
-            RepositoryError: What was written does not read back.
-            ValueError: The name cannot be a model's.
+            OSError: Writing failed.
+            RepositoryError: The written files cannot be loaded.
+            ValueError: The name is not valid.
         """
         weights = save_tensors({k: np.ascontiguousarray(v) for k, v in model.state_dict().items()})
         draft = Manifest(
@@ -207,27 +208,27 @@ class ModelRepository:
             return published
 
     def check_writable(self, name: str) -> None:
-        """Find out before hours of training whether `publish` will be able to write.
+        """Check that `publish` can write, for example before hours of training.
 
         Raises:
-            OSError: It will not.
-            ValueError: The name cannot be a model's.
+            OSError: The repository cannot be written.
+            ValueError: The name is not valid.
         """
         with self._unfinished_version(name):
             pass
 
     @contextmanager
     def _unfinished_version(self, name: str) -> Iterator[Path]:
-        """Hold the repository's lock and a folder to write in; remove it unless it is renamed.
+        """Yield a folder for the files of a new version, and remove it unless it is renamed.
 
-        Whoever holds the lock is the only publisher alive, so that such a folder, of any model, is
-        the litter of one that was killed.
+        The repository is locked meanwhile, so that any other unfinished folder is left over from a
+        killed publisher and can be removed.
         """
         unfinished = self._model_folder(name) / _UNFINISHED
         self.root.mkdir(parents=True, exist_ok=True)
         with locked(self.root):
-            for litter in self.root.glob(f"*/{_UNFINISHED}"):
-                _remove_unfinished(litter)
+            for leftover in self.root.glob(f"*/{_UNFINISHED}"):
+                _remove_unfinished(leftover)
             try:
                 unfinished.mkdir(parents=True)
                 sync_folder(self.root)
@@ -244,9 +245,9 @@ class ModelRepository:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Remove what became no version, and the model's folder where it holds none."""
+    """Remove an unfinished version, and the model's folder if it is then empty."""
     shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):  # it is not empty
+    with suppress(OSError):  # not empty
         folder.parent.rmdir()
 
 
@@ -259,7 +260,7 @@ def _file_fingerprint(path: Path) -> tuple[int, int, int]:
 
 
 def _read(folder: Path) -> PublishedModel:
-    """Load the version in a folder and check everything but its name and number."""
+    """Load the version in a folder and check everything except its name and number."""
     try:
         manifest = _read_manifest(folder / MANIFEST_FILE)
         weights = _read_weights(folder / WEIGHTS_FILE, manifest)
@@ -277,7 +278,7 @@ def _read(folder: Path) -> PublishedModel:
 
 
 def _read_manifest(path: Path) -> Manifest:
-    """Read the manifest once it is found to be a file: from a pipe, nothing might ever come."""
+    """Read the manifest after checking that it is a regular file: reading a pipe would block."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_MANIFEST:
         raise ValueError(
@@ -288,14 +289,14 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _read_weights(path: Path, manifest: Manifest) -> bytes:
-    """Read the weights file once its size is found plausible, and check its digest."""
+    """Read the weights file after checking its size, and check its digest."""
     layers = manifest.layers
     weight_bytes = 4 * sum((i + 1) * o for i, o in pairwise(layers))
     size = path.stat().st_size
     if not weight_bytes < size <= weight_bytes + _LARGEST_HEADER:
         raise ValueError(
-            f"expected {path.name} to hold {weight_bytes} bytes of weights after its header, "
-            f"got {size} bytes in all"
+            f"expected {path.name} to hold a header and {weight_bytes} bytes of weights, "
+            f"got {size} bytes in total"
         )
     weights = path.read_bytes()
     digest = hashlib.sha256(weights).hexdigest()
@@ -307,12 +308,12 @@ def _read_weights(path: Path, manifest: Manifest) -> bytes:
 def _tensors(weights: bytes) -> dict[str, Array]:
     try:
         tensors: dict[str, Array] = load_tensors(weights)
-    except KeyError as error:  # numpy has no such type
+    except KeyError as error:  # a type that numpy lacks
         raise ValueError(f"expected tensors of float32, got {error}") from None
     for name, tensor in tensors.items():
-        # The probes need not meet them: -inf, before ReLU, is as good as any negative number.
+        # The probes may not detect them: before ReLU, -inf has the effect of any negative number.
         if not np.isfinite(tensor).all():
-            raise ValueError(f"expected {name} to be finite, got NaN or infinity in it")
+            raise ValueError(f"expected {name} to be finite, got NaN or infinity")
     return tensors
 
 
@@ -325,19 +326,19 @@ def _probes(model: FCModel, images: Array) -> list[Probe]:
 
 
 def check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
-    """Check that a network answers its version's probes as its publisher recorded them.
+    """Check that a network returns the probabilities that were recorded in its probes.
 
     Raises:
-        ValueError: There is no probe, or an answer differs by more than `PROBE_TOLERANCE`.
+        ValueError: There is no probe, or a probability differs by more than `PROBE_TOLERANCE`.
     """
     if not probes:
         raise ValueError("expected at least one probe, got none")
-    with np.errstate(over="ignore", invalid="ignore"):  # which the comparison finds
+    with np.errstate(over="ignore", invalid="ignore"):  # the comparison below detects these
         answers = model.predict(scale_pixels(np.array([probe.pixels for probe in probes]))).T
     expected = np.array([probe.probabilities for probe in probes])
     difference = np.abs(answers - expected).max()
     if not difference <= PROBE_TOLERANCE:  # also true of NaN
         raise ValueError(
-            f"expected the probes' probabilities to within {PROBE_TOLERANCE}, "
+            f"expected the probabilities of the probes to within {PROBE_TOLERANCE}, "
             f"got a difference of {difference:.2g}"
         )

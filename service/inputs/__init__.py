@@ -1,4 +1,1 @@
-"""Parsers of untrusted request bodies: JSON, raw bytes, `.npy`, forms, pictures.
-
-Each returns arrays or bytes, or raises `RequestError`, and is safe in any number of threads.
-"""
+"""Parsers of untrusted request bodies; each returns arrays or bytes, or raises `RequestError`."""

@@ -1,8 +1,8 @@
-"""Request bodies that are compressed with gzip or deflate."""
+"""Decompresses request bodies."""
 
 import zlib
 
-from service.errors import RequestError
+from service.errors import RequestError, too_large
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
@@ -11,13 +11,12 @@ def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """Return a body without its content encoding.
 
     Args:
-        body: The body as it came.
-        encoding: The header Content-Encoding; empty where there is none.
+        body: The body as received.
+        encoding: The header Content-Encoding.
         max_bytes: The largest body after decompression.
 
     Raises:
-        RequestError: The encoding is unknown (415), the body is larger (413), or it is corrupt or
-            truncated (400).
+        RequestError: The encoding is unknown (415), or the body is larger (413) or corrupt (400).
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
@@ -34,11 +33,7 @@ def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     except zlib.error:
         raise RequestError(400, f"expected a body in {name} format, got other data") from None
     if len(plain) > max_bytes:
-        raise RequestError(
-            413,
-            f"expected at most {max_bytes} bytes when decompressed, got more: "
-            "send fewer images per request",
-        )
+        raise too_large(max_bytes)
     if not stream.eof or stream.unused_data:
         got = "data after its end" if stream.eof else "a truncated one"
         raise RequestError(400, f"expected a complete {name} body, got {got}")

@@ -1,4 +1,4 @@
-"""JSON request bodies: parsed without a Python object for each number, in bounded memory."""
+"""Parses JSON bodies without a Python object for each number, in bounded memory."""
 
 import codecs
 import json
@@ -15,7 +15,7 @@ from simdjson import Object as JsonObject
 from simdjson import Parser
 
 from nncore.types import Array
-from service.errors import RequestError
+from service.errors import RequestError, invalid
 
 T = TypeVar("T")
 
@@ -45,8 +45,7 @@ def read_json(
         too_large: The message for such a body.
 
     Raises:
-        RequestError: The body is not JSON (400), is not an object or is too large (422); and what
-            `read` raises.
+        RequestError: The body is not JSON (400), or is not an object or too large (422).
     """
     brackets = count_bytes(body, b"[")
     structure = len(body)  # at most
@@ -57,9 +56,7 @@ def read_json(
             raise RequestError(422, too_large)
     # One character beyond ASCII makes Python store a string in four bytes per character.
     if len(body) > _LARGE_BYTES and (not body.isascii() or b"\\" in body):
-        raise RequestError(
-            422, f"expected only unescaped ASCII in JSON beyond {_LARGE_BYTES} bytes"
-        )
+        raise invalid(f"only unescaped ASCII in JSON beyond {_LARGE_BYTES} bytes", "others")
     try:
         parser = _parsers.pop()
     except IndexError:
@@ -70,7 +67,7 @@ def read_json(
         del parser  # its memory is needed to find the error
         raise _syntax_error(body, error) from None
     if not isinstance(document, JsonObject):
-        raise RequestError(422, f"expected a JSON object, got {quoted(document)}")
+        raise invalid("a JSON object", quoted(document))
     result = read(document, brackets)
     # After an exception, the traceback refers to the document, and the parser cannot be reused.
     if len(body) <= _MAX_REUSE_BYTES or (
@@ -83,22 +80,18 @@ def read_json(
 def read_members(
     value: Any, known: Collection[str], where: str, *, strict: bool = False
 ) -> dict[str, Any]:
-    """Return the known members of an object by name; others are ignored, or errors where strict.
-
-    Raises:
-        RequestError: The value is no object, has a known member twice, or another one (422).
-    """
+    """Return the known members of an object by name; others are ignored, or errors where strict."""
     if not isinstance(value, JsonObject):
-        raise RequestError(422, f"expected {where} to be an object, got {quoted(value)}")
+        raise invalid(f"{where} to be an object", quoted(value))
     members: dict[str, Any] = {}
     for name in value:
         if name in members:
-            raise RequestError(422, f"expected {name} once in {where}, got it twice")
+            raise invalid(f"{name} once in {where}", "it twice")
         if name in known:
             members[name] = value[name]
         elif strict:
             expected = " or ".join(map(quoted, known))
-            raise RequestError(422, f"expected {expected} in {where}, got {quoted(name)}")
+            raise invalid(f"{expected} in {where}", quoted(name))
     return members
 
 
@@ -120,9 +113,6 @@ def read_numbers(arrays: Sequence[Any], shape: Sequence[int], brackets: int, whe
         brackets: How many opening brackets of the body can belong to the arrays. If the shape has
             as many, no element can be an array instead of a number, and none is checked.
         where: The arrays' name, for messages.
-
-    Raises:
-        RequestError: An array has another length or an element that is no number (422).
     """
     expected = len(arrays) * sum(accumulate(shape[:-1], mul, initial=1))
     try:
@@ -169,13 +159,12 @@ def _check_array(value: Any, shape: Sequence[int], where: str) -> None:
     if not isinstance(value, JsonArray) or len(value) != length:
         kind = "arrays" if inner else "numbers"
         got = len(value) if isinstance(value, JsonArray) else quoted(value)
-        raise RequestError(422, f"expected {length} {kind} in {where}, got {got}")
+        raise invalid(f"{length} {kind} in {where}", f"{got}")
     for index, element in enumerate(value):
         if inner:
             _check_array(element, inner, f"{where}[{index}]")
         elif type(element) not in (int, float):
-            got = quoted(element)
-            raise RequestError(422, f"expected numbers in {where}, got {got} at {index}")
+            raise invalid(f"numbers in {where}", f"{quoted(element)} at {index}")
 
 
 def _syntax_error(body: bytes, error: Exception) -> RequestError:
@@ -188,7 +177,7 @@ def _syntax_error(body: bytes, error: Exception) -> RequestError:
         text, at, message = fault.doc, fault.pos, fault.msg
         place = f"line {fault.lineno} column {fault.colno}"
     if "infinity" in message or text.startswith(("NaN", "Infinity"), at):
-        return RequestError(422, f"expected finite numbers, got NaN or Infinity at {place}")
+        return invalid("finite numbers", f"NaN or Infinity at {place}")
     if at == len(text) - 1 and "after document" in message:
-        return RequestError(422, "expected integers of at most 64 bits, got a larger one")
+        return invalid("integers of at most 64 bits", "a larger one")
     return RequestError(400, f"malformed JSON: {message} at {place}")

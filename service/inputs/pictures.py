@@ -13,7 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from nncore.types import Array
-from service.errors import RequestError
+from service.errors import invalid
 from service.inputs.mnist_preprocessing import preprocess_digit
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp")
@@ -60,7 +60,7 @@ def read_pictures(files: Sequence[bytes], shape: Sequence[int], *, recenter: boo
     """Return the images of picture files of any size and colours.
 
     Args:
-        files: PNG, JPEG, WebP or BMP, as their first bytes say; of several frames the first counts.
+        files: PNG, JPEG, WebP or BMP, as their first bytes say; only the first frame is read.
         shape: `(height, width)` of the model's images.
         recenter: Whether to preprocess as MNIST does, for a digit of any colour on a background of
             any other; transparent pixels are white, or black if the digit is white. Otherwise a
@@ -79,11 +79,8 @@ def read_pictures(files: Sequence[bytes], shape: Sequence[int], *, recenter: boo
         picture, count = _decode(data, where)
         pixels += count
         if pixels > _MAX_PIXELS_PER_REQUEST:
-            raise RequestError(
-                422,
-                f"expected at most {_MAX_PIXELS_PER_REQUEST} pixels per request, got more up to "
-                f"file {index}: send fewer or smaller pictures",
-            )
+            expected = f"at most {_MAX_PIXELS_PER_REQUEST} pixels per request"
+            raise invalid(expected, f"more up to file {index}: send fewer or smaller pictures")
         if not recenter:
             grey = _flatten(picture, "black").convert("L")
             images[index] = np.asarray(ImageOps.pad(grey, (shape[1], shape[0]), _FILTER))
@@ -100,10 +97,7 @@ def _decode(data: bytes, where: str) -> tuple[Image.Image, int]:
     """Return a picture of mode L, RGB or RGBA, upright, and how many pixels its file has."""
     known = next((known for known in _FORMATS if data.startswith(known[0])), None)
     if known is None:
-        raise RequestError(
-            422,
-            f"expected a PNG, JPEG, WebP or BMP file, got one that begins with {data[:8]!r}{where}",
-        )
+        raise invalid("a PNG, JPEG, WebP or BMP file", f"one that begins with {data[:8]!r}{where}")
     _, decoder, max_pixels = known
     try:
         if sum(map(data.count, _COSTLY_PARTS)) > _MAX_COSTLY_PARTS:
@@ -134,7 +128,7 @@ def _decode(data: bytes, where: str) -> tuple[Image.Image, int]:
         expected, got = f"a picture of at most {max_pixels} pixels", "a larger one"
     except Exception:  # noqa: BLE001 - untrusted bytes make Pillow raise any exception
         expected, got = "a complete picture file", "a damaged or too complex one"
-    raise RequestError(422, f"expected {expected}, got {got}{where}")
+    raise invalid(expected, got + where)
 
 
 def _flatten(picture: Image.Image, background: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Images as arrays of numbers: their shape, their range, and how they are scaled."""
+"""Images as arrays of numbers: their shape, range and scale."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from simdjson import Object as JsonObject
 
 from nncore import MAX_PIXEL, scale_pixels
 from nncore.types import Array
-from service.errors import RequestError
+from service.errors import invalid
 from service.inputs.json_document import quoted, read_json, read_numbers, shape_of
 
 T = TypeVar("T")
@@ -43,14 +43,10 @@ class PixelReader:
         self._max_structure = (max_batch + 1) * (self.image_size + 2 * arrays + 4) + _MORE_STRUCTURE
         shapes = " or ".join("x".join(map(str, shape)) for shape in self.image_shapes)
         self._image = f"{shapes} numbers"
-        self._too_large = f"expected at most {max_batch} images a request, got more numbers"
+        self._too_large = f"expected at most {max_batch} images per request, got more numbers"
 
     def read_json(self, body: bytes, read: Callable[[JsonObject, int], T]) -> T:
-        """Return what a function reads from a request; see `json_document.read_json`.
-
-        Raises:
-            RequestError: As there; too large is a body of more numbers than `max_batch` images.
-        """
+        """Return what a function reads from a request of at most `max_batch` images."""
         return read_json(body, read, max_structure=self._max_structure, too_large=self._too_large)
 
     def read(
@@ -60,13 +56,10 @@ class PixelReader:
 
         Args:
             value: An image, an array of images, or a list of such arrays, one per image.
-            max_value: The value of full ink, 255 or 1; no ink is 0.
+            max_value: The largest value of a pixel, 255 or 1.
             brackets: How many opening brackets of the request can belong to the images.
             name: The request's name for them, for messages.
             batch_only: Whether a single image, not in an array, is an error.
-
-        Raises:
-            RequestError: These are no such images, or too many (422).
         """
         shape = shape_of(value, self._max_depth)
         if shape[1:] in self.image_shapes:
@@ -80,7 +73,7 @@ class PixelReader:
             got = f"{'x'.join(map(str, shape))} numbers" if len(shape) > 1 else quoted(value)
             if shape in self.image_shapes:
                 got = "one image: put it into an array"
-            raise RequestError(422, f"expected {name} to be {expected}, got {got}")
+            raise invalid(f"{name} to be {expected}", got)
         self.check_batch(images)
         if isinstance(value, list):
             numbers = read_numbers(value, shape[1:], brackets, name)
@@ -89,17 +82,11 @@ class PixelReader:
         return scale_levels(numbers.reshape(images, -1), max_value)
 
     def check_batch(self, images: int) -> None:
-        """Check how many images a request has.
-
-        Raises:
-            RequestError: None, or more than `max_batch` (422).
-        """
+        """Raise an error (422) unless a request has 1 to `max_batch` images."""
         if images == 0:
-            raise RequestError(422, "expected at least one image, got none")
+            raise invalid("at least one image", "none")
         if images > self.max_batch:
-            raise RequestError(
-                422, f"expected at most {self.max_batch} images a request, got {images}"
-            )
+            raise invalid(f"at most {self.max_batch} images per request", str(images))
 
 
 def scale_levels(levels: Array, max_value: int) -> Array:
@@ -107,11 +94,8 @@ def scale_levels(levels: Array, max_value: int) -> Array:
 
     Args:
         levels: Any real dtype.
-        max_value: The value of full ink, 255 or 1; no ink is 0.
-
-    Raises:
-        RequestError: A level is out of range, or an image in the range 0 to 255 has levels from 0
-            to 1 only (422).
+        max_value: The largest value of a pixel, 255 or 1. In the range 0 to 255, an image that
+            has levels from 0 to 1 only is an error, unless it is blank.
     """
     brightest = np.maximum.reduce(levels, axis=1).tolist()
     # The minimum of numbers with a NaN is NaN.
@@ -120,16 +104,12 @@ def scale_levels(levels: Array, max_value: int) -> Array:
         level = float(levels[image, pixel])
         got = repr(level).removesuffix(".0")
         remedy = f": divide grey levels by {MAX_PIXEL}" if level > max_value == 1 else ""
-        raise RequestError(
-            422, f"expected numbers from 0 to {max_value}, got {got} in image {image}{remedy}"
-        )
+        raise invalid(f"numbers from 0 to {max_value}", f"{got} in image {image}{remedy}")
     if max_value == 1:
         return levels.astype(np.float32, copy=False)
     for image, level in enumerate(brightest):
         if 0 < level <= 1:
-            raise RequestError(
-                422,
-                f"expected numbers from 0 to {MAX_PIXEL}, got only numbers from 0 to 1 in image "
-                f"{image}: multiply them by {MAX_PIXEL}, or declare the range 0 to 1",
-            )
+            remedy = f"multiply them by {MAX_PIXEL}, or declare the range 0 to 1"
+            got = f"only numbers from 0 to 1 in image {image}: {remedy}"
+            raise invalid(f"numbers from 0 to {MAX_PIXEL}", got)
     return scale_pixels(levels)

@@ -1,4 +1,1 @@
-"""The models that are served: `loaded_model` is one version in memory, ready to answer.
-
-`registry` holds all of them and follows the model repository on disk.
-"""
+"""The served models: `loaded_model` is one version in memory, `registry` holds all of them."""

@@ -23,10 +23,10 @@ class LoadedModel:
         labels: One per class, as responses show them.
         images: Reads arrays of this model's image shape.
         recenter: Whether pictures are scaled and centred as MNIST's digits are.
-        predict: Maps images, float32 `(batch, pixels)` in [0, 1], to probabilities, float32
-            `(batch, classes)`.
-        attribute: Maps such images and one label each, `(batch,)`, to each pixel's contribution
-            to that label, float32 `(batch, pixels)`.
+        predict: Returns probabilities, float32 `(batch, classes)`, of images, float32
+            `(batch, pixels)` in [0, 1].
+        attribute: Returns each pixel's contribution to one label per image, `(batch,)`, float32
+            `(batch, pixels)`.
     """
 
     manifest: Manifest
@@ -50,16 +50,10 @@ class LoadedModel:
 def load_model(repository: ModelRepository, name: str, version: int, max_batch: int) -> LoadedModel:
     """Load a version, verify it on the code path that will answer, and warm it up.
 
-    Args:
-        repository: Where it is.
-        name: The model.
-        version: Its version.
-        max_batch: The most images in one request.
-
     Raises:
         OSError: It cannot be read.
         RepositoryError: It does not exist, or is damaged.
-        ValueError: A model cannot have this name, or the probes are answered wrongly.
+        ValueError: The name is invalid for a model, or an output for a probe is wrong.
     """
     published = repository.load(name, version)
     manifest, network = published.manifest, published.model
@@ -75,7 +69,7 @@ def load_model(repository: ModelRepository, name: str, version: int, max_batch: 
         labels=class_labels(manifest.labels),
         images=PixelReader(manifest.input_shape, max_batch),
         recenter=isinstance(data_set, dict) and data_set.get("name") in _DIGIT_DATA_SETS,
-        predict=lambda images: network.predict(images).T,
+        predict=lambda images: np.ascontiguousarray(network.predict(images).T),
         attribute=network.attribute,
     )
 

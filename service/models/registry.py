@@ -1,10 +1,8 @@
 """The registry of served models: it follows what is published, damaged or removed on disk."""
 
 import logging
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from threading import Lock, Thread
+from threading import Lock
 
 from nncore.repository import Fingerprint, ModelRepository, RepositoryError
 from service.errors import RequestError
@@ -21,25 +19,6 @@ _log = logging.getLogger(__name__)
 Version = tuple[str, int]
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why a version on disk is not served.
-
-    Attributes:
-        fingerprint: Of its files; when they change, the version is tried again.
-        reason: One sentence.
-    """
-
-    fingerprint: Fingerprint
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Entry:
-    model: LoadedModel
-    fingerprint: Fingerprint
-
-
 class Registry:
     """Every model in the repository; safe in any number of threads.
 
@@ -49,7 +28,7 @@ class Registry:
 
     Args:
         settings: Where the models are, which one is the default, the most images in a request.
-        metrics: Counts loads and refusals, and shows the current versions.
+        metrics: Counts loads and refusals, and exposes the current versions.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -58,9 +37,10 @@ class Registry:
         self._repository = ModelRepository(settings.model_dir)
         self._available: dict[str, dict[int, Fingerprint]] = {}
         # In the order of their last use.
-        self._entries: dict[Version, _Entry] = {}
+        self._loaded: dict[Version, tuple[Fingerprint, LoadedModel]] = {}
         self._current: dict[str, LoadedModel] = {}
-        self._refused: dict[Version, Refusal] = {}
+        # With the reason. A version is tried again when its files have another fingerprint.
+        self._refused: dict[Version, tuple[Fingerprint, str]] = {}
         self._scan_error: str | None = None
         self._logged_reason: str | None = None
         # Held while the dictionaries change, never while files are read.
@@ -72,24 +52,30 @@ class Registry:
         return self._settings.model_name
 
     @property
-    def available(self) -> Mapping[str, Mapping[int, Fingerprint]]:
-        """The versions on disk, lowest first, by model."""
-        return self._available
-
-    @property
-    def loaded(self) -> list[LoadedModel]:
-        """The versions in memory."""
-        return [entry.model for entry in list(self._entries.values())]
+    def names(self) -> list[str]:
+        """The models on disk."""
+        return list(self._available)
 
     @property
     def current(self) -> Mapping[str, LoadedModel]:
         """The version that answers when a request names none, by model."""
         return self._current
 
-    @property
-    def refused(self) -> Mapping[Version, Refusal]:
-        """The versions on disk that did not pass verification."""
-        return self._refused
+    def versions(self, name: str) -> dict[int, tuple[str, str]]:
+        """Return the versions of a model on disk, lowest first, each with its state and a reason.
+
+        The states are "loaded" for a version in memory, "available" for one that is loaded when a
+        request names it, and "refused" for one that failed verification, for that reason.
+        """
+        states = {}
+        with self._lock:
+            for version in self._available.get(name, ()):
+                _, reason = self._refused.get((name, version), (None, ""))
+                state = "refused" if reason else "available"
+                if (name, version) in self._loaded:
+                    state = "loaded"
+                states[version] = (state, reason)
+        return states
 
     def get(self, name: str | None = None, version: int | None = None) -> LoadedModel:
         """Return a model; a version that is not in memory is loaded.
@@ -116,7 +102,7 @@ class Registry:
         model = self._load(name, version, available[version])
         if model is None:
             refusal = self._refused.get((name, version))
-            reason = refusal.reason if refusal else "its files changed; retry"
+            reason = refusal[1] if refusal else "its files changed; retry"
             raise RequestError(503, f"model {name!r} version {version} cannot answer: {reason}")
         return model
 
@@ -136,19 +122,6 @@ class Registry:
             self._forget_removed()
         self._log_if_not_ready()
 
-    def watch(self, seconds: float) -> None:
-        """Refresh in a background thread every so many seconds until the process ends."""
-
-        def run() -> None:
-            while True:
-                time.sleep(seconds)
-                try:
-                    self.refresh()
-                except Exception:  # noqa: BLE001 - the watch must outlive any single failure
-                    _log.exception("the models could not be refreshed; the next try follows")
-
-        Thread(target=run, daemon=True).start()
-
     def _update_current(self, name: str, versions: Mapping[int, Fingerprint]) -> None:
         pinned = self._settings.model_version if name == self.default_name else None
         for version in [pinned] if pinned else sorted(versions, reverse=True):
@@ -167,35 +140,30 @@ class Registry:
         """Return a version from memory or disk; None if it does not pass verification."""
         key = (name, version)
         with self._lock:
-            entry = self._entries.pop(key, None)
-            if entry:
-                self._entries[key] = entry  # now the most recently used
-            refused = self._refused.get(key)
-        if entry and entry.fingerprint == fingerprint:
-            return entry.model
-        if refused and refused.fingerprint == fingerprint:
-            # What is in memory passed verification, whatever its files are now.
-            return entry.model if entry else None
+            loaded_from, model = self._loaded.pop(key, (None, None))
+            if loaded_from and model:
+                self._loaded[key] = loaded_from, model  # now the most recently used
+            refused_from, _ = self._refused.get(key, (None, ""))
+        if fingerprint in (loaded_from, refused_from):
+            # A version in memory passed verification, even if its files are damaged now.
+            return model
         try:
-            model = load_model(self._repository, name, version, self._settings.max_batch)
+            loaded = load_model(self._repository, name, version, self._settings.max_batch)
         except (RepositoryError, OSError, ValueError) as error:
             with self._lock:
-                self._refused[key] = Refusal(fingerprint, str(error))
+                self._refused[key] = fingerprint, str(error)
             self._metrics.count_refusal(name)
             _log.error("refused: model %s version %d: %s", name, version, error)
-            return entry.model if entry else None
+            return model
         with self._lock:
             self._refused.pop(key, None)
-            self._entries[key] = _Entry(model, fingerprint)
-            self._drop_least_recently_used(keep=key)
+            self._loaded[key] = fingerprint, loaded
+            kept = {(entry.name, entry.version) for entry in list(self._current.values())} | {key}
+            others = [other for other in self._loaded if other not in kept]
+            for least_recently_used in others[: -_MAX_PINNED_VERSIONS + 1]:
+                del self._loaded[least_recently_used]
         self._metrics.count_load(name)
-        return model
-
-    def _drop_least_recently_used(self, keep: Version) -> None:
-        current = {(name, model.version) for name, model in list(self._current.items())}
-        pinned = [key for key in self._entries if key not in current and key != keep]
-        for key in pinned[: -_MAX_PINNED_VERSIONS + 1]:
-            del self._entries[key]
+        return loaded
 
     def _forget_removed(self) -> None:
         """Drop what is no longer on disk."""
@@ -205,7 +173,7 @@ class Registry:
 
         with self._lock:
             self._refused = {key: value for key, value in self._refused.items() if exists(*key)}
-            self._entries = {key: value for key, value in self._entries.items() if exists(*key)}
+            self._loaded = {key: value for key, value in self._loaded.items() if exists(*key)}
         for model in list(self._current.values()):
             if not exists(model.name, model.version):
                 del self._current[model.name]
@@ -231,11 +199,10 @@ class Registry:
         folder = self._settings.model_dir
         if self._scan_error:
             return f"{self._scan_error}: check MODEL_DIR"
-        refused = list(self._refused.items())
-        reasons = [refusal.reason for key, refusal in refused if key[0] == name]
+        versions = self.versions(name)
+        reasons = [reason for state, reason in versions.values() if state == "refused"]
         if reasons:
             return f"{reasons[-1]}: publish a new version or remove this one"
-        versions = self._available.get(name)
         if not versions:
             return (
                 f"no model {name!r:.100} in {folder}: run `make train` "

@@ -1,12 +1,10 @@
-"""The format of log lines: text for people, or JSON for machines."""
+"""The format of log lines: text or JSON."""
 
 import json
 import logging
 import logging.config
-import os
 import re
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 import orjson
@@ -42,7 +40,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, with the traceback below it where there is one."""
-        line = f"{_time(record, ' ')} {record.levelname} [{_process()}] {record.getMessage()}"
+        line = f"{_time(record, ' ')} {record.levelname} [{record.process}] {record.getMessage()}"
         for name, value in _fields(record).items():
             plain = not isinstance(value, str) or _PLAIN.fullmatch(value)
             line += f" {name}={value if plain else json.dumps(value)}"
@@ -60,7 +58,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record, "T") + "Z",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
-            "process": _process(),
+            "process": record.process,
             **_fields(record),
         }
         if record.exc_info:
@@ -76,12 +74,3 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def _time(record: logging.LogRecord, separator: str) -> str:
     moment = datetime.fromtimestamp(record.created, UTC)
     return moment.isoformat(separator, "milliseconds").removesuffix("+00:00")
-
-
-@cache
-def _process() -> int:
-    return os.getpid()
-
-
-# Cached because the system call in every line shows in profiles.
-os.register_at_fork(after_in_child=_process.cache_clear)

@@ -1,43 +1,35 @@
-"""The metrics that Prometheus scrapes, summed over all workers by whichever of them answers.
+"""The metrics for Prometheus: the sum over all workers.
 
-Each worker counts in plain dictionaries and writes them to a snapshot file of its own in
-`METRICS_DIR`, which `service/gunicorn_conf.py` sets, a few times a second. A scrape adds the
-snapshots of the other workers to its own counts. Without `METRICS_DIR` it exposes its own counts.
+Each worker counts in a dictionary and writes it a few times a second to a snapshot file of its own
+in `METRICS_DIR`, which `service/gunicorn_conf.py` sets. The worker that answers a scrape adds the
+snapshots of the others to its own counts. Without `METRICS_DIR` it exposes its own counts.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from service.inference import InferenceRecord
 
-_SNAPSHOT_SECONDS = 0.25
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _CONFIDENCES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)
 
-# Name -> help, label names.
+# Name -> help, label names; a histogram also has the upper bounds of its buckets.
 _COUNTERS = {
     "nodestack_requests": ("Requests answered.", ["route", "protocol", "status"]),
     "nodestack_images": ("Images classified.", ["model"]),
@@ -45,29 +37,20 @@ _COUNTERS = {
     "nodestack_model_loads": ("Versions loaded.", ["model"]),
     "nodestack_model_refusals": ("Versions that failed verification.", ["model"]),
 }
-# Name -> help, label name, upper bounds of the buckets.
 _HISTOGRAMS = {
-    "nodestack_request_seconds": (
-        "Seconds from a request's head to its response.",
-        "protocol",
-        _SECONDS,
-    ),
-    "nodestack_batch_images": ("Images per request.", "model", _IMAGES),
-    "nodestack_stage_seconds": (
-        "Seconds that a request takes to decode, predict and encode.",
-        "stage",
-        _SECONDS,
-    ),
-    "nodestack_confidence": ("Probability of the predicted label.", "model", _CONFIDENCES),
+    "nodestack_request_seconds": ("Seconds from head to response.", ["protocol"], _SECONDS),
+    "nodestack_batch_images": ("Images per request.", ["model"], _IMAGES),
+    "nodestack_stage_seconds": ("Seconds of a request's stages.", ["stage"], _SECONDS),
+    "nodestack_confidence": ("Probability of the predicted label.", ["model"], _CONFIDENCES),
 }
 _GAUGES = {
     "nodestack_requests_in_flight": ("Requests being answered.", []),
     "nodestack_model_version": ("Version that answers; the lowest of all workers.", ["model"]),
 }
-# A sample's key in a snapshot: metric name and label values.
+# The values of each sample. Its key is the metric's name and the label values. A counter and a
+# gauge have one value, a histogram has the count of each bucket, one for +Inf, then the sum.
+Samples = dict[str, list[float]]
 _SEPARATOR = "\x1f"
-
-_log = logging.getLogger(__name__)
 
 
 class Metrics(Collector):
@@ -82,10 +65,7 @@ class Metrics(Collector):
 
     def __init__(self, folder: Path | None = None) -> None:
         self.in_flight = 0
-        self._counts: defaultdict[str, float] = defaultdict(float)
-        # The count of each bucket, one for +Inf, then the sum.
-        self._histograms: dict[str, list[float]] = {}
-        self._versions: dict[str, int] = {}
+        self._samples: Samples = {}
         self._file = folder / f"{os.getpid()}.json" if folder else None
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -99,54 +79,48 @@ class Metrics(Collector):
         inference: InferenceRecord | None,
     ) -> None:
         """Count a request that has been answered, and its inference where it had one."""
-        self._counts[_key("nodestack_requests", route, protocol, str(status))] += 1
+        self._count(1, "nodestack_requests", route, protocol, str(status))
         self._observe("nodestack_request_seconds", protocol, seconds)
         if inference is None:
             return
         model, probabilities = inference.model, inference.probabilities
-        self._counts[_key("nodestack_images", model)] += len(probabilities)
+        self._count(len(probabilities), "nodestack_images", model)
         self._observe("nodestack_batch_images", model, len(probabilities))
         self._observe("nodestack_stage_seconds", "decode", inference.decode_seconds)
         self._observe("nodestack_stage_seconds", "predict", inference.predict_seconds)
         self._observe("nodestack_stage_seconds", "encode", inference.encode_seconds)
-        confidences = probabilities.max(axis=1).tolist()
-        for confidence in confidences:
-            self._observe("nodestack_confidence", model, confidence)
+        self._observe("nodestack_confidence", model, *probabilities.max(axis=1).tolist())
         for label, images in enumerate(np.bincount(probabilities.argmax(axis=1)).tolist()):
             if images:
-                self._counts[_key("nodestack_predictions", model, str(label))] += images
+                self._count(images, "nodestack_predictions", model, str(label))
 
     def count_load(self, model: str) -> None:
         """Count a version that was loaded."""
-        self._counts[_key("nodestack_model_loads", model)] += 1
+        self._count(1, "nodestack_model_loads", model)
 
     def count_refusal(self, model: str) -> None:
         """Count a version that failed verification."""
-        self._counts[_key("nodestack_model_refusals", model)] += 1
+        self._count(1, "nodestack_model_refusals", model)
 
     def set_version(self, model: str, version: int) -> None:
         """Record the version of a model that answers; 0 for none."""
-        self._versions[model] = version
+        self._samples[_key("nodestack_model_version", model)] = [version]
 
-    def _observe(self, name: str, label: str, value: float) -> None:
-        key = _key(name, label)
-        buckets = _HISTOGRAMS[name][2]
-        histogram = self._histograms.get(key)
-        if histogram is None:
-            histogram = self._histograms[key] = [0.0] * (len(buckets) + 2)
-        histogram[bisect_left(buckets, value)] += 1
-        histogram[-1] += value
+    def _count(self, value: float, name: str, *labels: str) -> None:
+        self._samples.setdefault(_key(name, *labels), [0.0])[0] += value
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the counts of this process as JSON values."""
-        gauges = {_key("nodestack_requests_in_flight"): self.in_flight}
-        for model, version in list(self._versions.items()):
-            gauges[_key("nodestack_model_version", model)] = version
-        return {
-            "counts": dict(self._counts),
-            "histograms": {key: list(values) for key, values in list(self._histograms.items())},
-            "gauges": gauges,
-        }
+    def _observe(self, name: str, label: str, *values: float) -> None:
+        key, bounds = _key(name, label), _HISTOGRAMS[name][2]
+        sample = self._samples.get(key)
+        if sample is None:
+            sample = self._samples[key] = [0.0] * (len(bounds) + 2)
+        for value in values:
+            sample[bisect_left(bounds, value)] += 1
+            sample[-1] += value
+
+    def _snapshot(self) -> Samples:
+        samples = {key: list(values) for key, values in list(self._samples.items())}
+        return samples | {"nodestack_requests_in_flight": [self.in_flight]}
 
     def write_snapshot(self) -> None:
         """Write this worker's counts where the other workers read them.
@@ -155,27 +129,13 @@ class Metrics(Collector):
             OSError: They cannot be written.
         """
         if self._file:
-            _write(self._file, self.snapshot())
-
-    def write_snapshots(self) -> None:
-        """Write snapshots in a background thread until the process ends."""
-
-        def run() -> None:
-            while True:
-                time.sleep(_SNAPSHOT_SECONDS)
-                try:
-                    self.write_snapshot()
-                except Exception:  # noqa: BLE001 - the metrics must outlive any single failure
-                    _log.exception("the metrics could not be written; the next try follows")
-
-        if self._file:
-            Thread(target=run, daemon=True).start()
+            _write(self._file, self._snapshot())
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics of all workers as text, and its content type.
 
-        What it returns is first written to this worker's snapshot, so that no counter is lower in
-        the next scrape, even if the worker is killed before.
+        They are first written to this worker's snapshot, so that no counter is lower in the next
+        scrape, even if the worker is killed before.
 
         Args:
             accept: The scraper's `Accept` header.
@@ -189,34 +149,28 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric, summed over the workers; prometheus_client calls it."""
-        snapshots = [self.snapshot()]
+        snapshots = [self._snapshot()]
         if self._file:
             others = self._file.parent.glob("*.json")
             snapshots += [_read(file) for file in others if file != self._file]
-        counts = _sum(snapshot["counts"] for snapshot in snapshots)
-        histograms = _sum_histograms(snapshots)
-        for name, (text, labels) in _COUNTERS.items():
-            counter = CounterMetricFamily(name, text, labels=labels)
-            for values, value in _of_metric(counts, name):
-                counter.add_metric(values, value)
-            yield counter
-        for name, (text, label, bounds) in _HISTOGRAMS.items():
-            histogram = HistogramMetricFamily(name, text, labels=[label])
-            for values, numbers in _of_metric(histograms, name):
-                totals = np.cumsum(numbers[:-1]).tolist()
-                buckets = list(zip([*map(str, map(float, bounds)), "+Inf"], totals, strict=True))
-                histogram.add_metric(values, buckets, numbers[-1])
+        samples: defaultdict[str, list[tuple[list[str], list[float]]]] = defaultdict(list)
+        for key, values in sorted(_sum(snapshots).items()):
+            name, *labels = key.split(_SEPARATOR)
+            samples[name].append((labels, values))
+        for kind, metrics in ((CounterMetricFamily, _COUNTERS), (GaugeMetricFamily, _GAUGES)):
+            for name, (text, label_names) in metrics.items():
+                family = kind(name, text, labels=label_names)
+                for labels, values in samples[name]:
+                    family.add_metric(labels, values[0])
+                yield family
+        for name, (text, label_names, bounds) in _HISTOGRAMS.items():
+            histogram = HistogramMetricFamily(name, text, labels=label_names)
+            bucket_names = [*(str(float(bound)) for bound in bounds), "+Inf"]
+            for labels, values in samples[name]:
+                counts = np.cumsum(values[:-1]).tolist()
+                buckets = list(zip(bucket_names, counts, strict=True))
+                histogram.add_metric(labels, buckets, values[-1])
             yield histogram
-        for name, (text, labels) in _GAUGES.items():
-            gauge = GaugeMetricFamily(name, text, labels=labels)
-            combine = min if name == "nodestack_model_version" else sum
-            by_labels: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
-            for snapshot in snapshots:
-                for values, value in _of_metric(snapshot["gauges"], name):
-                    by_labels[tuple(values)].append(value)
-            for label_values, numbers in by_labels.items():
-                gauge.add_metric(label_values, combine(numbers))
-            yield gauge
 
 
 def keep_counts_of_ended_worker(folder: Path, process: int) -> None:
@@ -225,9 +179,8 @@ def keep_counts_of_ended_worker(folder: Path, process: int) -> None:
     Called in gunicorn's master process, the only one that writes this file.
     """
     file, ended = folder / f"{process}.json", folder / "ended.json"
-    snapshots = [_read(file), _read(ended)]
-    counts = _sum(snapshot["counts"] for snapshot in snapshots)
-    _write(ended, {"counts": counts, "histograms": _sum_histograms(snapshots), "gauges": {}})
+    counts = _sum([_read(file), _read(ended)])
+    _write(ended, {key: counts[key] for key in counts if _name(key) not in _GAUGES})
     file.unlink(missing_ok=True)
 
 
@@ -236,41 +189,33 @@ def _key(name: str, *labels: str) -> str:
     return _SEPARATOR.join((name, *labels))
 
 
-def _of_metric(samples: Mapping[str, Any], name: str) -> Iterator[tuple[list[str], Any]]:
-    """Yield the label values and the value of each sample of a metric, in a stable order."""
-    for key in sorted(samples):
-        found, *labels = key.split(_SEPARATOR)
-        if found == name:
-            yield labels, samples[key]
+def _name(key: str) -> str:
+    return key.partition(_SEPARATOR)[0]
 
 
-def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    total: defaultdict[str, float] = defaultdict(float)
-    for part in parts:
-        for key, value in part.items():
-            total[key] += value
-    return total
-
-
-def _sum_histograms(snapshots: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
-    total: dict[str, list[float]] = {}
+def _sum(snapshots: Iterable[Samples]) -> Samples:
+    total: Samples = {}
     for snapshot in snapshots:
-        for key, values in snapshot["histograms"].items():
-            before = total.get(key, [0.0] * len(values))
-            total[key] = [a + b for a, b in zip(before, values, strict=True)]
+        for key, values in snapshot.items():
+            if key not in total:
+                total[key] = values
+            elif _name(key) == "nodestack_model_version":
+                total[key] = min(total[key], values)
+            else:
+                total[key] = [a + b for a, b in zip(total[key], values, strict=True)]
     return total
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> Samples:
     """Read a snapshot; an empty one where the worker has ended or not yet written it."""
     try:
-        snapshot: dict[str, Any] = orjson.loads(file.read_bytes())
+        samples: Samples = orjson.loads(file.read_bytes())
     except (OSError, ValueError):
-        return {"counts": {}, "histograms": {}, "gauges": {}}
-    return snapshot
+        return {}
+    return samples
 
 
-def _write(file: Path, snapshot: dict[str, Any]) -> None:
+def _write(file: Path, samples: Samples) -> None:
     unfinished = file.with_suffix(".unfinished")
-    unfinished.write_bytes(orjson.dumps(snapshot))
+    unfinished.write_bytes(orjson.dumps(samples))
     unfinished.replace(file)

@@ -1,4 +1,4 @@
-"""One log line per request: the names and values of its fields, never a pixel."""
+"""One log line per request; it contains no pixels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("service.requests")
 
 
 def assign_request_id(environ: WSGIEnvironment) -> None:
-    """Store the id of a request: its own `X-Request-ID` if that is valid, or a new one."""
+    """Store the id of a request: the client's `X-Request-ID` if that is valid, or a new one."""
     given = environ.get("HTTP_X_REQUEST_ID")
     valid = given is not None and _REQUEST_ID.fullmatch(given)
     # An id is no secret; the operating system's random bytes take ten times as long.

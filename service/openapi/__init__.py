@@ -1,4 +1,1 @@
-"""The OpenAPI document: a YAML file, completed for the running service.
-
-`openapi.yaml` is written by hand; `document` adds the model, the limits and real examples.
-"""
+"""The OpenAPI document: `openapi.yaml`, and `document`, which completes it."""

@@ -1,21 +1,17 @@
-"""What the protocols of other servers have in common."""
+"""The parts that the protocols of other servers share."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
-import orjson
-from flask import Response
 from flask.blueprints import BlueprintSetupState
 from simdjson import Array as JsonArray
 from simdjson import Object as JsonObject
 from werkzeug.routing import BaseConverter
 
 from nncore.types import Array
-from service.errors import RequestError
+from service.errors import invalid
 from service.inputs.json_document import read_members
 from service.inputs.pixels import PixelReader
-from service.models.loaded_model import LoadedModel
 
 # The names of every model's one input and of its probabilities.
 INPUT, PROBABILITIES = "images", "probabilities"
@@ -34,40 +30,15 @@ class _VersionConverter(BaseConverter):
 
 
 def add_converters(state: BlueprintSetupState) -> None:
-    """Let the paths of a blueprint have `<model:...>` and `<version:...>`."""
+    """Add the converters `<model:...>` and `<version:...>` for the paths of a blueprint."""
     state.app.url_map.converters |= {"model": _ModelConverter, "version": _VersionConverter}
 
 
-@contextmanager
-def bad_request() -> Iterator[None]:
-    """Turn 422 into 400, the status of these protocols for every invalid input."""
-    try:
-        yield
-    except RequestError as error:
-        status = 400 if error.status == 422 else error.status
-        raise RequestError(status, error.detail, error.headers) from None
-
-
-def respond(document: Any, model: LoadedModel | None = None) -> Response:
-    """Return a response of JSON; arrays in the document may be numpy's.
-
-    A header names the model where the document of the protocol has no place for that.
-    """
-    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    headers = {"X-Model-Version": f"{model.name}/{model.version}"} if model else None
-    return Response(body, headers=headers, content_type="application/json")
-
-
 def read_form(document: JsonObject, forms: Collection[str]) -> tuple[str, Any]:
-    """Return which of the forms a request has, and its value.
-
-    Raises:
-        RequestError: None of the forms is there, or more than one (422).
-    """
+    """Return which of the forms a request has, and its value; it has exactly one of them."""
     members = read_members(document, forms, "the request")
     if len(members) != 1:
-        expected, got = ", ".join(forms), " and ".join(members) or "none of them"
-        raise RequestError(422, f"expected exactly one of {expected}, got {got}")
+        raise invalid(f"exactly one of {', '.join(forms)}", " and ".join(members) or "none of them")
     return next(iter(members.items()))
 
 
@@ -79,9 +50,6 @@ def read_images(images: PixelReader, form: str, value: Any, brackets: int) -> Ar
         form: The form.
         value: An array of images, which, or each of which, may be in an object with the input name.
         brackets: As for `PixelReader.read`.
-
-    Raises:
-        RequestError: These are no such images (422).
     """
     if form == "inputs" and isinstance(value, JsonObject):
         value = _unwrap(value, form)

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Callable
 
-import numpy as np
 from flask import Blueprint, Response, request
 from simdjson import Array as JsonArray
 from simdjson import Object as JsonObject
 
 from nncore.types import Array
-from service.errors import RequestError
-from service.inference import Inference
+from service.errors import RequestError, invalid
+from service.inference import Inference, json_response
 from service.inputs.json_document import read_members
 from service.inputs.pixels import PixelReader
 from service.protocols import foreign
@@ -46,21 +45,17 @@ def create_mlflow_routes(inference: Inference) -> Blueprint:
         model = inference.registry.get()
 
         def encode(probabilities: Array) -> Response:
-            return foreign.respond({"predictions": np.ascontiguousarray(probabilities)}, model)
+            return json_response({"predictions": probabilities}, model)
 
         return inference.answer(model, lambda body: decode(model.images, body), encode)
 
     return routes
 
 
-@foreign.bad_request()
 def decode_json(images: PixelReader, body: bytes) -> Array:
     """Return the images of `instances`, `inputs` or `dataframe_split` in JSON.
 
     They are float32 `(batch, pixels)` in [0, 1].
-
-    Raises:
-        RequestError: The body is not JSON, or not of such images (400).
     """
 
     def read(document: JsonObject, brackets: int) -> Array:
@@ -75,14 +70,10 @@ def decode_json(images: PixelReader, body: bytes) -> Array:
     return images.read_json(body, read)
 
 
-@foreign.bad_request()
 def decode_csv(images: PixelReader, body: bytes) -> Array:
     """Return the images of CSV, one per line, after a line that may name or number the columns.
 
     They are float32 `(batch, pixels)` in [0, 1].
-
-    Raises:
-        RequestError: The body is not such CSV (400).
     """
     rows = body.rstrip()
     first, newline, _ = rows.partition(b"\n")
@@ -91,7 +82,7 @@ def decode_csv(images: PixelReader, body: bytes) -> Array:
     lines = rows.count(b"\n") + 1 if rows else 0
     images.check_batch(lines)
     if strange := rows.translate(None, _CSV_CHARACTERS)[:1]:
-        raise RequestError(400, f"expected numbers separated by commas, got {ascii(strange)[1:]}")
+        raise invalid("numbers separated by commas", ascii(strange)[1:])
 
     def read(document: JsonObject, brackets: int) -> Array:
         return images.read(document["lines"], 1, brackets, "lines", batch_only=True)

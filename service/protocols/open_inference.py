@@ -1,24 +1,17 @@
-"""The Open Inference Protocol, version 2, as KServe, Triton and MLServer speak it: its routes."""
+"""The routes of the Open Inference Protocol, version 2, of KServe, Triton and MLServer."""
 
 from typing import Any
 
+import orjson
 from flask import Blueprint, Response, request
-from simdjson import Object as JsonObject
 
 from nncore.types import Array
-from service.errors import RequestError
+from service.errors import invalid
 from service.inference import Inference, read_body
-from service.inputs.json_document import quoted, read_json
 from service.models.loaded_model import LoadedModel
 from service.models.registry import Registry
 from service.protocols import open_inference_codec as codec
-from service.protocols.foreign import (
-    INPUT,
-    PROBABILITIES,
-    add_converters,
-    bad_request,
-    respond,
-)
+from service.protocols.foreign import INPUT, PROBABILITIES, add_converters
 from service.version import VERSION
 
 _SERVER = {
@@ -26,6 +19,7 @@ _SERVER = {
     "version": VERSION,
     "extensions": ["binary_tensor_data", "classification", "model_configuration"],
 }
+_MAX_INDEX_BYTES = 1000
 _PLATFORM = "nodestack_safetensors"
 
 
@@ -37,42 +31,41 @@ def create_open_inference_routes(inference: Inference) -> Blueprint:
 
     @routes.get("/v2")
     @routes.get("/v2/")
-    def server_metadata() -> Response:
-        return respond(_SERVER)
+    def server_metadata() -> dict[str, Any]:
+        return _SERVER
 
     @routes.get("/v2/health/live")
-    def server_live() -> Response:
-        return respond({"live": True, "ready": registry.default_name in registry.current})
+    def server_live() -> dict[str, Any]:
+        return {"live": True, "ready": registry.default_name in registry.current}
 
     @routes.get("/v2/health/ready")
-    def server_ready() -> Response:
+    def server_ready() -> dict[str, Any]:
         registry.get()
-        return respond({"live": True, "ready": True})
+        return {"live": True, "ready": True}
 
     @routes.get("/v2/models")
-    def list_models() -> Response:
-        return respond({"models": list(registry.available)})
+    def list_models() -> dict[str, Any]:
+        return {"models": registry.names}
 
     @routes.post("/v2/repository/index")
-    def repository_index() -> Response:
-        body = read_body()
-        return respond(_index(registry, only_ready=bool(body) and _read_only_ready(body)))
+    def repository_index() -> list[dict[str, str]]:
+        only_ready = _read_only_ready(read_body())
+        return [entry for entry in _index(registry) if not only_ready or entry["state"] == "READY"]
 
     @routes.get("/v2/models/<name>")
     @routes.get("/v2/models/<name>/versions/<version:version>")
-    def model_metadata(name: str, version: int | None = None) -> Response:
-        model = registry.get(name, version)
-        return respond(_metadata(model, list(map(str, registry.available.get(name, ())))))
+    def model_metadata(name: str, version: int | None = None) -> dict[str, Any]:
+        return _metadata(registry.get(name, version), list(map(str, registry.versions(name))))
 
     @routes.get("/v2/models/<name>/config")
     @routes.get("/v2/models/<name>/versions/<version:version>/config")
-    def model_config(name: str, version: int | None = None) -> Response:
-        return respond(_configuration(registry.get(name, version)))
+    def model_config(name: str, version: int | None = None) -> dict[str, Any]:
+        return _configuration(registry.get(name, version))
 
     @routes.get("/v2/models/<name>/ready")
     @routes.get("/v2/models/<name>/versions/<version:version>/ready")
-    def model_ready(name: str, version: int | None = None) -> Response:
-        return respond({"name": registry.get(name, version).name, "ready": True})
+    def model_ready(name: str, version: int | None = None) -> dict[str, Any]:
+        return {"name": registry.get(name, version).name, "ready": True}
 
     @routes.post("/v2/models/<name>/infer")
     @routes.post("/v2/models/<name>/versions/<version:version>/infer")
@@ -123,28 +116,25 @@ def _configuration(model: LoadedModel) -> dict[str, Any]:
     }
 
 
-def _index(registry: Registry, *, only_ready: bool) -> list[dict[str, str]]:
-    loaded = {(model.name, model.version) for model in registry.loaded}
+def _index(registry: Registry) -> list[dict[str, str]]:
     index = []
-    for name, versions in registry.available.items():
-        for version in versions:
+    for name in registry.names:
+        for version, (state, reason) in registry.versions(name).items():
             entry = {"name": name, "version": str(version), "state": "READY"}
-            if (name, version) not in loaded:
-                refusal = registry.refused.get((name, version))
-                reason = refusal.reason if refusal else "loaded when a request asks for it"
+            if state != "loaded":
+                reason = reason or "loaded when a request names it"
                 entry |= {"state": "UNAVAILABLE", "reason": reason}
-            if entry["state"] == "READY" or not only_ready:
-                index.append(entry)
+            index.append(entry)
     return index
 
 
-@bad_request()
 def _read_only_ready(body: bytes) -> bool:
-    def read(document: JsonObject, _: int) -> bool:
-        ready = document.get("ready")
-        if not isinstance(ready, bool | None):
-            raise RequestError(422, f"expected ready to be true or false, got {quoted(ready)}")
-        return bool(ready)
-
-    too_large = 'expected an object with "ready", got a larger document'
-    return read_json(body, read, max_structure=1000, too_large=too_large)
+    """Return the member `ready` of the request; false where there is none or no body."""
+    try:
+        document = orjson.loads(body[:_MAX_INDEX_BYTES] or b"{}")
+    except orjson.JSONDecodeError:
+        document = None
+    ready = document.get("ready") if isinstance(document, dict) else "no object"
+    if not isinstance(ready, bool | None):
+        raise invalid('a JSON object in which "ready" is true, false or absent', f"{body[:50]!r}")
+    return bool(ready)

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: requests to arrays, and probabilities to responses."""
+"""Requests and responses of inference in the Open Inference Protocol, version 2."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,12 @@ from simdjson import Object as JsonObject
 
 from nncore import MAX_PIXEL
 from nncore.types import Array
-from service.errors import RequestError
+from service.errors import invalid
+from service.inference import json_response
 from service.inputs.json_document import quoted, read_members, read_numbers
 from service.inputs.pixels import PixelReader, scale_levels
 from service.models.loaded_model import LoadedModel
-from service.protocols.foreign import INPUT, PROBABILITIES, bad_request, respond
+from service.protocols.foreign import INPUT, PROBABILITIES
 
 JSON_SIZE_HEADER = "Inference-Header-Content-Length"
 LABEL = "label"
@@ -24,7 +25,7 @@ _OUTPUTS = (PROBABILITIES, LABEL)
 _FLAGS = ("binary_data", "binary_data_output")
 _PARAMETERS = (*_FLAGS, "binary_data_size", "classification", "shared_memory_region")
 
-# Of a datatype: how binary data stores a number, and the value of full ink.
+# Of a datatype: how binary data stores a number, and the largest value of a pixel.
 _DATATYPES: Mapping[Any, tuple[np.dtype[Any], int]] = {
     "FP32": (np.dtype("<f4"), 1),
     "FP64": (np.dtype("<f8"), 1),
@@ -34,11 +35,11 @@ _DATATYPES: Mapping[Any, tuple[np.dtype[Any], int]] = {
 
 
 class RequestedOutput(NamedTuple):
-    """An output that the response must hold."""
+    """An output that the response must have."""
 
     name: str
     binary: bool  # whether its data follows the JSON instead of being part of it
-    classes: int = 0  # how many of the likeliest classes to list as text instead of all numbers
+    classes: int = 0  # how many of the most probable classes to list as text; 0 for all numbers
 
 
 class InferRequest(NamedTuple):
@@ -49,7 +50,6 @@ class InferRequest(NamedTuple):
     images: Array  # float32 (batch, pixels) in [0, 1]
 
 
-@bad_request()
 def read_request(model: LoadedModel, json_size: str | None, body: bytes) -> InferRequest:
     """Return the decoded request.
 
@@ -57,32 +57,26 @@ def read_request(model: LoadedModel, json_size: str | None, body: bytes) -> Infe
         model: The model that answers.
         json_size: The value of `JSON_SIZE_HEADER`: how many bytes of the body are JSON.
         body: JSON and, after it, binary data.
-
-    Raises:
-        RequestError: It is malformed, or not of images of this model (400).
     """
     size = len(body)
     if json_size is not None:
-        if not (json_size.isascii() and json_size.isdecimal() and len(json_size) < 20):
-            got = quoted(json_size)
-            raise RequestError(422, f"expected a number in {JSON_SIZE_HEADER}, got {got}")
-        size = int(json_size)
-    if size > len(body):
-        raise RequestError(
-            422, f"expected at most the body's {len(body)} bytes in {JSON_SIZE_HEADER}, got {size}"
-        )
+        digits = json_size.isascii() and json_size.isdecimal() and len(json_size) < 20
+        size = int(json_size) if digits else -1
+        if not 0 <= size <= len(body):
+            expected = f"at most the body's {len(body)} bytes in {JSON_SIZE_HEADER}"
+            raise invalid(expected, quoted(json_size))
     binary = memoryview(body)[size:]
 
     def read(document: JsonObject, brackets: int) -> InferRequest:
         members = read_members(document, ("id", "parameters", "inputs", "outputs"), "the request")
         request_id = members.get("id")
         if not isinstance(request_id, str | None):
-            raise RequestError(422, f"expected id to be a string, got {quoted(request_id)}")
+            raise invalid("id to be a string", quoted(request_id))
         binary_output = _read_parameters(members, "the request").get("binary_data_output", False)
         outputs = _read_outputs(members.get("outputs"), binary=binary_output)
         inputs = members.get("inputs")
         if not isinstance(inputs, JsonArray) or len(inputs) != 1:
-            raise RequestError(422, f"expected inputs to be an array of 1, got {quoted(inputs)}")
+            raise invalid("inputs to be an array of 1", quoted(inputs))
         # The arrays of the inputs, the shape and the outputs do not belong to the data.
         others = 2 + isinstance(members.get("outputs"), JsonArray)
         images = _read_images(inputs[0], binary, model.images, brackets - others)
@@ -92,15 +86,8 @@ def read_request(model: LoadedModel, json_size: str | None, body: bytes) -> Infe
 
 
 def encode_response(model: LoadedModel, request: InferRequest, probabilities: Array) -> Response:
-    """Return the response: JSON, and after it the data of the outputs requested in binary.
-
-    Args:
-        model: The model that answers.
-        request: What the response must hold.
-        probabilities: float32 `(batch, classes)`. In JSON, a number has the fewest digits that
-            stand for the same float32.
-    """
-    rows = np.ascontiguousarray(probabilities, "<f4")
+    """Return the response: JSON, and after it the data of the outputs requested in binary."""
+    rows = probabilities.astype("<f4", copy=False)
     document: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version)}
     if request.id is not None:
         document["id"] = request.id
@@ -114,7 +101,7 @@ def encode_response(model: LoadedModel, request: InferRequest, probabilities: Ar
             tensor["data"] = data
         tensors.append(tensor)
     document["outputs"] = tensors
-    response = respond(document)
+    response = json_response(document)
     if pieces:
         head = response.get_data()
         response.set_data(b"".join([head, *pieces]))
@@ -127,25 +114,23 @@ def _read_images(value: Any, binary: memoryview, images: PixelReader, brackets: 
     where = f"input {INPUT}"
     tensor = read_members(value, ("name", "datatype", "shape", "data", "parameters"), where)
     if (name := tensor.get("name")) != INPUT:
-        raise RequestError(422, f"expected an input of name {INPUT}, got {quoted(name)}")
+        raise invalid(f"an input of name {INPUT}", quoted(name))
     datatype = tensor.get("datatype")
     if not isinstance(datatype, str) or datatype not in _DATATYPES:
-        raise RequestError(
-            422,
-            f"expected datatype {', '.join(_DATATYPES)} of {where}, got {quoted(datatype)}: send "
-            f"pixels / {MAX_PIXEL} as FP32, or pixels from 0 to {MAX_PIXEL} as UINT8",
-        )
+        remedy = f"send pixels / {MAX_PIXEL} as FP32, or pixels from 0 to {MAX_PIXEL} as UINT8"
+        expected = f"datatype {', '.join(_DATATYPES)} of {where}"
+        raise invalid(expected, f"{quoted(datatype)}: {remedy}")
     dtype, max_value = _DATATYPES[datatype]
     shape = _read_shape(tensor.get("shape"), images)
     data = tensor.get("data")
     size = _read_parameters(tensor, where).get("binary_data_size")
     if (size is None) == (data is None):
         got = "neither" if data is None else "both"
-        raise RequestError(422, f"expected data or binary_data_size in {where}, got {got}")
+        raise invalid(f"data or binary_data_size in {where}", got)
     if size is not None:
         numbers = _read_binary(binary, size, shape, dtype)
     elif len(binary):
-        raise RequestError(422, f"expected nothing after the JSON, got {len(binary)} bytes")
+        raise invalid("nothing after the JSON", f"{len(binary)} bytes")
     else:
         nested = isinstance(data, JsonArray) and len(data) and isinstance(data[0], JsonArray)
         numbers = read_numbers([data], shape if nested else [math.prod(shape)], brackets, "data")
@@ -161,16 +146,14 @@ def _read_shape(value: Any, images: PixelReader) -> list[int]:
             return shape
         got = f"[{', '.join(map(quoted, shape))}]"
     expected = " or ".join(f"[N, {', '.join(map(str, shape))}]" for shape in images.image_shapes)
-    raise RequestError(422, f"expected shape {expected} of input {INPUT}, got {got}")
+    raise invalid(f"shape {expected} of input {INPUT}", got)
 
 
 def _read_binary(data: memoryview, size: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     expected = math.prod(shape) * dtype.itemsize
     if not size == expected == len(data):
         got = f"a binary_data_size of {quoted(size)} and {len(data)} bytes after the JSON"
-        raise RequestError(
-            422, f"expected {expected} bytes of binary data for the shape {shape}, got {got}"
-        )
+        raise invalid(f"{expected} bytes of binary data for the shape {shape}", got)
     numbers: Array = np.frombuffer(data, dtype)
     # The JSON before it has any length, and numpy is many times slower on what is not aligned.
     return numbers if numbers.flags.aligned else numbers.copy()
@@ -180,7 +163,7 @@ def _read_outputs(value: Any, *, binary: bool) -> list[RequestedOutput]:
     if value is None or (isinstance(value, JsonArray) and len(value) == 0):
         return [RequestedOutput(name, binary) for name in _OUTPUTS]
     if not isinstance(value, JsonArray) or len(value) > len(_OUTPUTS):
-        raise RequestError(422, f"expected outputs to be an array of 1 or 2, got {quoted(value)}")
+        raise invalid("outputs to be an array of 1 or 2", quoted(value))
     return [_read_output(element, binary=binary) for element in value]
 
 
@@ -188,18 +171,15 @@ def _read_output(value: Any, *, binary: bool) -> RequestedOutput:
     output = read_members(value, ("name", "parameters"), "an output")
     name = output.get("name")
     if name not in _OUTPUTS:
-        raise RequestError(422, f"expected output {' or '.join(_OUTPUTS)}, got {quoted(name)}")
+        raise invalid(f"output {' or '.join(_OUTPUTS)}", quoted(name))
     parameters = _read_parameters(output, f"output {name}")
     binary = parameters.get("binary_data", binary)
     classes = parameters.get("classification")
     if classes is None:
         return RequestedOutput(name, binary)
     if name != PROBABILITIES or type(classes) is not int or classes < 1:
-        raise RequestError(
-            422,
-            f"expected classification of {PROBABILITIES}, a number of classes, got "
-            f"{quoted(classes)} of {name}",
-        )
+        expected = f"classification of {PROBABILITIES}, a number of classes"
+        raise invalid(expected, f"{quoted(classes)} of {name}")
     return RequestedOutput(name, binary, classes)
 
 
@@ -210,10 +190,10 @@ def _read_parameters(holder: Mapping[str, Any], where: str) -> dict[str, Any]:
     parameters = read_members(holder["parameters"], _PARAMETERS, f"the parameters of {where}")
     parameters = {name: value for name, value in parameters.items() if value is not None}
     if "shared_memory_region" in parameters:
-        raise RequestError(422, f"expected {where} in the body, got a shared memory region")
+        raise invalid(f"{where} in the body", "a shared memory region")
     for name in _FLAGS:
         if not isinstance(value := parameters.get(name, False), bool):
-            raise RequestError(422, f"expected {name} to be true or false, got {quoted(value)}")
+            raise invalid(f"{name} to be true or false", quoted(value))
     return parameters
 
 
@@ -235,7 +215,7 @@ def _encode_output(
 
 
 def _classify(rows: Array, classes: int, labels: Sequence[int | str]) -> list[str]:
-    """Return the likeliest classes of each row as `probability:index:label`, likeliest first."""
+    """Return the most probable classes of each row as `probability:index:label`, in order."""
     order = np.argsort(-rows, axis=1, kind="stable")[:, :classes]
     best = np.take_along_axis(rows, order, axis=1).ravel()
     # The digits are those of the other outputs.

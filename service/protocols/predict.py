@@ -2,20 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
-import orjson
 from flask import Blueprint, Response, request
 from simdjson import Array as JsonArray
 from simdjson import Object as JsonObject
 
 from nncore import MAX_PIXEL, scale_pixels
 from nncore.types import Array
-from service.errors import RequestError
-from service.inference import Inference
+from service.errors import RequestError, invalid
+from service.inference import Inference, json_response
 from service.inputs.json_document import quoted, read_members
 from service.inputs.multipart import read_form
 from service.inputs.pictures import IMAGE_TYPES, read_pictures
@@ -38,10 +36,10 @@ _MAX_VALUES = {"0,255": MAX_PIXEL, "0,1": 1}
 
 @dataclass(slots=True)
 class Options:
-    """What a request asks for beside its images; of two values, the JSON's or the form's wins.
+    """The options of a request; those in JSON or a form take precedence over the query.
 
     Attributes:
-        max_value: The value of full ink, 255 or 1; 255 when None.
+        max_value: The largest value of a pixel, 255 or 1; 255 when None.
         top_k: How many of the likeliest labels each prediction lists; none when None.
         include: Further members of each prediction: the "pixels" that the network saw, the
             "attributions" of its label to them.
@@ -72,11 +70,8 @@ def create_predict_routes(inference: Inference) -> Blueprint:
             nonlocal images
             images = _decode(model, content_type, body, options)
             if options.include and len(images) > _MAX_INCLUDE_IMAGES:
-                raise RequestError(
-                    422,
-                    f"expected at most {_MAX_INCLUDE_IMAGES} images per request with include, "
-                    f"got {len(images)}",
-                )
+                expected = f"at most {_MAX_INCLUDE_IMAGES} images per request with include"
+                raise invalid(expected, str(len(images)))
             return images
 
         def encode(probabilities: Array) -> Response:
@@ -85,8 +80,7 @@ def create_predict_routes(inference: Inference) -> Blueprint:
                 details["pixels"] = np.rint(images * MAX_PIXEL).astype(np.uint8)
             if "attributions" in options.include:
                 details["attributions"] = model.attribute(images, probabilities.argmax(axis=1))
-            body = encode_predictions(model, probabilities, options.top_k, details)
-            return Response(body, content_type="application/json")
+            return encode_predictions(model, probabilities, options.top_k, details)
 
         return inference.answer(model, decode_images, encode)
 
@@ -99,14 +93,11 @@ def decode_pixels(images: PixelReader, classes: int, body: bytes, options: Optio
     Args:
         images: Reads P.
         classes: How many labels there are, at least K.
-        body: JSON. R, the values of no ink and full ink, is [0, 255], its default, or [0, 1].
+        body: JSON. R, the range of pixels, is [0, 255], its default, or [0, 1].
         options: Receives R and K.
 
     Returns:
         float32 `(batch, pixels)` in [0, 1].
-
-    Raises:
-        RequestError: The body is not JSON (400), or holds no such images or options (422).
     """
 
     def read(document: JsonObject, brackets: int) -> Array:
@@ -123,37 +114,25 @@ def decode_pixels(images: PixelReader, classes: int, body: bytes, options: Optio
 
 
 def encode_predictions(
-    model: LoadedModel,
-    probabilities: Array,
-    top_k: int | None = None,
-    details: Mapping[str, Array] = MappingProxyType({}),
-) -> bytes:
-    """Return the JSON of a response; a number has the fewest digits that give the same float32.
-
-    Args:
-        model: The model that answers.
-        probabilities: float32 `(batch, classes)`.
-        top_k: How many of the likeliest labels each prediction lists; none when None.
-        details: Further members of the predictions, each `(batch, ...)`.
-    """
-    rows = np.ascontiguousarray(probabilities)
+    model: LoadedModel, probabilities: Array, top_k: int | None, details: Mapping[str, Array]
+) -> Response:
+    """Return the response; `details` are further members of the predictions, `(batch, ...)`."""
     labels = model.labels
     predictions: list[dict[str, Any]] = [
         {"label": labels[winner], "confidence": row[winner], "probabilities": row}
-        for row, winner in zip(rows, rows.argmax(axis=1).tolist(), strict=True)
+        for row, winner in zip(probabilities, probabilities.argmax(axis=1).tolist(), strict=True)
     ]
     if top_k is not None:
-        likeliest = np.argsort(-rows, axis=1, kind="stable")[:, :top_k].tolist()
-        for prediction, row, classes in zip(predictions, rows, likeliest, strict=True):
+        likeliest = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k].tolist()
+        for prediction, row, classes in zip(predictions, probabilities, likeliest, strict=True):
             prediction["top_k"] = [
                 {"label": labels[index], "probability": row[index]} for index in classes
             ]
     for name, values in details.items():
         for prediction, value in zip(predictions, np.ascontiguousarray(values), strict=True):
             prediction[name] = value
-    return orjson.dumps(
-        {"model": model.name, "version": model.version, "predictions": predictions},
-        option=orjson.OPT_SERIALIZE_NUMPY,
+    return json_response(
+        {"model": model.name, "version": model.version, "predictions": predictions}
     )
 
 
@@ -164,12 +143,12 @@ def _decode(model: LoadedModel, content_type: str, body: bytes, options: Options
     if content_type == "application/octet-stream":
         return read_raw(body, model.images, max_value)
     if content_type == "application/x-npy":
-        return read_npy(body, model.images, shape, max_value)
+        return read_npy(body, model.images, max_value)
     if len(shape) != 2:
         sizes = "x".join(map(str, shape))
         raise RequestError(415, f"model {model.name!r} takes arrays of {sizes} numbers, not files")
     if options.max_value is not None:
-        raise RequestError(422, "expected no range, got one: image files have their own")
+        raise invalid("no range", "one: image files have their own")
     files = [body]
     if content_type == "multipart/form-data":
         files = _read_files(model, body, options)
@@ -178,15 +157,14 @@ def _decode(model: LoadedModel, content_type: str, body: bytes, options: Options
 
 
 def _read_files(model: LoadedModel, body: bytes, options: Options) -> list[bytes]:
-    form = read_form(body, request.mimetype_params.get("boundary"), model.images.max_batch)
-    for name, value in form.fields:
+    boundary = request.mimetype_params.get("boundary")
+    files, fields = read_form(body, boundary, model.images.max_batch)
+    for name, value in fields:
         if name != "top_k":
-            raise RequestError(
-                422, f'expected files with a filename or "top_k", got {quoted(name)}'
-            )
-        options.top_k = _top_k(_integer(value.decode(errors="replace")), len(model.labels))
-    model.images.check_batch(len(form.files))
-    return form.files
+            raise invalid('files with a filename or "top_k"', quoted(name))
+        options.top_k = _top_k(_integer(value), len(model.labels))
+    model.images.check_batch(len(files))
+    return files
 
 
 def _read_query(query: bytes, classes: int) -> Options:
@@ -200,9 +178,8 @@ def _read_query(query: bytes, classes: int) -> Options:
         elif name == "include" and set(value.split(",")) <= set(_INCLUDABLE):
             options.include = value.split(",")
         else:
-            expected = f"range={' or '.join(_MAX_VALUES)}, top_k or include={','.join(_INCLUDABLE)}"
-            got = f"{name}={value}"
-            raise RequestError(422, f"expected {expected} in the query, got {quoted(got)}")
+            known = f"range={' or '.join(_MAX_VALUES)}, top_k or include={','.join(_INCLUDABLE)}"
+            raise invalid(f"{known} in the query", quoted(f"{name}={value}"))
     return options
 
 
@@ -213,18 +190,13 @@ def _integer(text: str) -> int | str:
 
 def _top_k(value: Any, classes: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= classes:
-        raise RequestError(
-            422, f"expected top_k to be an integer from 1 to {classes}, got {quoted(value)}"
-        )
+        raise invalid(f"top_k to be an integer from 1 to {classes}", quoted(value))
     return value
 
 
 def _max_value(value: Any) -> int:
-    got = quoted(value)
     if isinstance(value, JsonArray) and len(value) == 2:
-        ends = list(value)
         for max_value in (MAX_PIXEL, 1):
-            if ends == [0, max_value]:
+            if list(value) == [0, max_value]:
                 return max_value
-        got = f"[{', '.join(map(quoted, ends))}]"
-    raise RequestError(422, f'expected "range" to be [0, {MAX_PIXEL}] or [0, 1], got {got}')
+    raise invalid(f'"range" to be [0, {MAX_PIXEL}] or [0, 1]', quoted(value))

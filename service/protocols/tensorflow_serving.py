@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from flask import Blueprint, Response
 from simdjson import Object as JsonObject
 
 from nncore.types import Array
-from service.errors import RequestError
-from service.inference import Inference
+from service.errors import invalid
+from service.inference import Inference, json_response
 from service.inputs.json_document import quoted
 from service.inputs.pixels import PixelReader
 from service.models.loaded_model import LoadedModel
 from service.models.registry import Registry
 from service.protocols import foreign
-from service.protocols.foreign import FORMS, INPUT, PROBABILITIES, respond
+from service.protocols.foreign import FORMS, INPUT, PROBABILITIES
 
 _RESPONSE_MEMBERS = {"instances": "predictions", "inputs": "outputs"}
 _SIGNATURE = "serving_default"
@@ -28,18 +27,18 @@ def create_tensorflow_serving_routes(inference: Inference) -> Blueprint:
     registry = inference.registry
 
     @routes.get("/v1/models")
-    def list_models() -> Response:
-        return respond({"models": list(registry.available)})
+    def list_models() -> dict[str, Any]:
+        return {"models": registry.names}
 
     @routes.get("/v1/models/<model:name>")
     @routes.get("/v1/models/<model:name>/versions/<version:version>")
-    def status(name: str, version: int | None = None) -> Response:
-        return respond(_status(registry, name, version))
+    def status(name: str, version: int | None = None) -> dict[str, Any]:
+        return _status(registry, name, version)
 
     @routes.get("/v1/models/<model:name>/metadata")
     @routes.get("/v1/models/<model:name>/versions/<version:version>/metadata")
-    def metadata(name: str, version: int | None = None) -> Response:
-        return respond(_metadata(registry.get(name, version)))
+    def metadata(name: str, version: int | None = None) -> dict[str, Any]:
+        return _metadata(registry.get(name, version))
 
     @routes.post("/v1/models/<model:name>:predict")
     @routes.post("/v1/models/<model:name>/versions/<version:version>:predict")
@@ -53,31 +52,24 @@ def create_tensorflow_serving_routes(inference: Inference) -> Blueprint:
             return images
 
         def encode(probabilities: Array) -> Response:
-            document = {_RESPONSE_MEMBERS[form]: np.ascontiguousarray(probabilities)}
-            return respond(document, model)
+            return json_response({_RESPONSE_MEMBERS[form]: probabilities}, model)
 
         return inference.answer(model, decode, encode)
 
     return routes
 
 
-@foreign.bad_request()
 def decode_request(images: PixelReader, body: bytes) -> tuple[str, Array]:
     """Return the form, "instances" or "inputs", and the images of a JSON request.
 
     The images are float32 `(batch, pixels)` in [0, 1].
-
-    Raises:
-        RequestError: The body is not JSON, or not of such images (400).
     """
 
     def read(document: JsonObject, brackets: int) -> tuple[str, Array]:
         form, value = foreign.read_form(document, FORMS)
         signature = document.get("signature_name") or _SIGNATURE
         if signature != _SIGNATURE:
-            raise RequestError(
-                422, f'expected signature_name "{_SIGNATURE}", got {quoted(signature)}'
-            )
+            raise invalid(f'signature_name "{_SIGNATURE}"', quoted(signature))
         return form, foreign.read_images(images, form, value, brackets)
 
     return images.read_json(body, read)
@@ -89,31 +81,29 @@ def _status(registry: Registry, name: str, version: int | None) -> dict[str, Any
     Raises:
         RequestError: There is no such model or version (404), or no model at all (503).
     """
-    loaded = {model.version for model in registry.loaded if model.name == name}
-    versions = sorted(loaded.union(registry.available.get(name, ())), reverse=True)
+    versions = registry.versions(name)
     if version is not None:
-        versions = [number for number in versions if number == version]
+        versions = {number: state for number, state in versions.items() if number == version}
     if not versions:
-        versions = [registry.get(name, version).version]  # which raises, but for a new version
-    refused = {
-        number: refusal.reason
-        for (model, number), refusal in registry.refused.items()
-        if model == name and number not in loaded
+        registry.get(name, version)  # which raises
+    reasons = {
+        number: reason if state == "refused" else ""
+        for number, (state, reason) in sorted(versions.items(), reverse=True)
     }
     return {
         "model_version_status": [
             {
                 "version": str(number),
-                "state": "END" if number in refused else "AVAILABLE",
+                "state": "END" if reason else "AVAILABLE",
                 "status": {
-                    "error_code": "DATA_LOSS" if number in refused else "OK",
-                    "error_message": refused.get(number, ""),
+                    "error_code": "DATA_LOSS" if reason else "OK",
+                    "error_message": reason,
                 },
             }
-            for number in versions
+            for number, reason in reasons.items()
         ],
         "name": name,
-        "ready": name in registry.current if version is None else version not in refused,
+        "ready": name in registry.current if version is None else not reasons.get(version),
     }
 
 

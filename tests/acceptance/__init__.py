@@ -1,4 +1,4 @@
-"""The promises that take minutes on real MNIST: accuracy, memory, time, kills and resumption.
+"""Tests with real MNIST: accuracy, memory, kills and resumption; they take minutes.
 
-They run where DATA_DIR names its files, and skip elsewhere.
+They need DATA_DIR, a directory with the four IDX files.
 """

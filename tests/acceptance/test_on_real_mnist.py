@@ -1,4 +1,4 @@
-"""The promises about real MNIST, kept by the real job on the real images."""
+"""Accuracy, calibration, memory and resumption of training on real MNIST."""
 
 import contextlib
 import json
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.distortions import DISTORTIONS, distorted_accuracy
 from nncore import evaluate
 from nncore.repository import ModelRepository, PublishedModel
 from trainer.labelled_images import LabelledImages
@@ -20,6 +19,8 @@ from trainer.measurement import answer_all, measure
 from trainer.mnist import load_mnist
 
 SHIPPED = Path(__file__).parents[2] / "models"
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_images(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab
 
 
 def published(models: Path, *options: str) -> dict[str, Any]:
-    """Run the job and read what it says of the version it published."""
+    """Run the trainer and return the manifest of the published version."""
     subprocess.run(
         [
             *(sys.executable, "-m", "trainer", "--model-dir", str(models)),
@@ -52,7 +53,7 @@ def published(models: Path, *options: str) -> dict[str, Any]:
     return document
 
 
-def test_the_default_recipe_reads_993_in_1000(data_dir: Path, tmp_path: Path) -> None:
+def test_the_default_recipe_reaches_99_3_percent(data_dir: Path, tmp_path: Path) -> None:
     version = published(tmp_path, "--data-dir", str(data_dir))
     assert version["name"] == "mnist"
     assert version["metrics"]["test"]["images"] == 10_000
@@ -60,17 +61,12 @@ def test_the_default_recipe_reads_993_in_1000(data_dir: Path, tmp_path: Path) ->
     assert version["metrics"]["test"]["calibration_error"] <= 0.005
 
 
-def test_the_quick_recipe_reads_98_in_100(data_dir: Path, tmp_path: Path) -> None:
+def test_the_quick_recipe_reaches_98_percent(data_dir: Path, tmp_path: Path) -> None:
     version = published(tmp_path, "--data-dir", str(data_dir), "--recipe", "quick")
     assert version["metrics"]["test"]["accuracy"] >= 0.98
 
 
-def test_the_notebook_s_recipe_reads_975_in_1000(data_dir: Path, tmp_path: Path) -> None:
-    version = published(tmp_path, "--data-dir", str(data_dir), "--recipe", "notebook")
-    assert version["metrics"]["test"]["accuracy"] >= 0.975
-
-
-def test_a_network_that_saw_only_synthetic_digits_reads_nine_in_ten_of_the_real_ones(
+def test_a_network_trained_on_synthetic_digits_reaches_90_percent(
     test_images: LabelledImages, tmp_path: Path
 ) -> None:
     version = published(tmp_path, "--dataset", "synthetic", "--epochs", "8")
@@ -79,13 +75,13 @@ def test_a_network_that_saw_only_synthetic_digits_reads_nine_in_ten_of_the_real_
     assert evaluate(model, test_images.as_dataset()).accuracy >= 0.9
 
 
-def test_training_keeps_within_500_megabytes(data_dir: Path, tmp_path: Path) -> None:
+def test_training_uses_less_than_500_megabytes(data_dir: Path, tmp_path: Path) -> None:
     published(tmp_path, "--data-dir", str(data_dir), "--recipe", "best", "--epochs", "1")
     kilobytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     assert kilobytes < 500 * 1024
 
 
-def test_killed_at_random_moments_a_run_ends_with_the_same_bytes(
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(
     data_dir: Path, tmp_path: Path
 ) -> None:
     options = ("--data-dir", str(data_dir), "--recipe", "quick", "--hidden-sizes", "64")
@@ -102,7 +98,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bytes(
         process.kill()
         process.wait()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    # More than one where a run had published when its moment came: the next began anew.
+    # More than one if a run had published before its kill: the next one started again.
     digests = {
         json.loads(manifest.read_text())["sha256"]
         for manifest in (tmp_path / "models").rglob("model.json")
@@ -116,24 +112,12 @@ def shipped() -> PublishedModel:
     return ModelRepository(SHIPPED).load("mnist")
 
 
-def test_the_version_we_ship_is_as_good_as_it_says(
+def test_the_shipped_version_has_the_accuracy_in_its_manifest(
     shipped: PublishedModel, test_images: LabelledImages
 ) -> None:
-    said = shipped.manifest.provenance["metrics"]["test"]
+    recorded = shipped.manifest.provenance["metrics"]["test"]
     measured = measure(answer_all(shipped.model.predict, test_images), test_images.labels)
-    # Two images, for another processor's rounding.
-    assert measured["accuracy"] == pytest.approx(said["accuracy"], abs=2e-4)
+    # Two images: other processors round differently.
+    assert measured["accuracy"] == pytest.approx(recorded["accuracy"], abs=2e-4)
     assert measured["accuracy"] >= 0.9955
     assert measured["calibration_error"] <= 0.005
-
-
-@pytest.mark.parametrize("distortion", DISTORTIONS)
-def test_the_version_we_ship_holds_on_distorted_digits(
-    shipped: PublishedModel, test_images: LabelledImages, distortion: str
-) -> None:
-    assert distorted_accuracy(shipped.model, test_images, distortion) >= 0.98
-
-
-def test_the_version_we_ship_is_small() -> None:
-    (weights,) = SHIPPED.glob("mnist/1/*.safetensors")
-    assert weights.stat().st_size < 8_000_000

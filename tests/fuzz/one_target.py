@@ -10,20 +10,13 @@ with atheris.instrument_imports(include=["nncore", "service", "trainer"]):
     from tests.fuzz.targets import TARGETS
 
 
-def main() -> None:
-    """Fuzz it with libFuzzer's options and corpora, which are the other arguments."""
-    _, name, *options = sys.argv
-
-    def try_one(data: bytes) -> None:
-        try:
-            TARGETS[name](data)
-        except BaseException:  # noqa: BLE001 - whatever escapes is a find
-            traceback.print_exc()
-            os.abort()  # libFuzzer keeps the input; at an exit, others' handlers may come before
-
-    atheris.Setup([name, *options], try_one)
-    atheris.Fuzz()
+def run_once(data: bytes) -> None:
+    try:
+        TARGETS[sys.argv[1]](data)
+    except BaseException:  # noqa: BLE001 - any exception is a fault
+        traceback.print_exc()
+        os.abort()  # libFuzzer keeps the input
 
 
-if __name__ == "__main__":
-    main()
+atheris.Setup(sys.argv[1:], run_once)
+atheris.Fuzz()

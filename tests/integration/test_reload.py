@@ -23,7 +23,7 @@ from tests.support.server import JSON, Service, running, wait_until
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28))
 BODY = json.dumps({"pixels": PIXELS.tolist()})
-PUBLISHES = 100
+PUBLISHES = 30
 WORKERS = 2
 
 
@@ -92,8 +92,8 @@ def test_no_request_fails_by_a_swap(service: Service, tmp_path: Path) -> None:
         for seed in range(1, PUBLISHES + 1):
             published = publish(models, seed=seed)
             expected[published.manifest.version] = published.model.predict(images).T
-            if seed % 10 == 0:
-                shutil.rmtree(models / "mnist" / str(seed - 5))
+            if seed % 5 == 0:
+                shutil.rmtree(models / "mnist" / str(seed - 3))
         wait_until(
             lambda: version_of_all_workers(service) == PUBLISHES + 1, "all to have the last version"
         )
@@ -101,14 +101,12 @@ def test_no_request_fails_by_a_swap(service: Service, tmp_path: Path) -> None:
     assert len({answer["version"] for answer in answers}) > 5
 
 
-def test_damage_harms_nothing(service: Service, tmp_path: Path) -> None:
+def test_damaged_and_removed_versions_are_not_served(service: Service, tmp_path: Path) -> None:
     models = tmp_path / "models"
-    expected = {
-        1: ModelRepository(models).load("mnist").model.predict(scale_pixels(PIXELS)).T,
-    }
-    # Written where nobody looks and moved in at once, as a version appears.
-    publish(tmp_path / "elsewhere")
-    publish(tmp_path / "elsewhere", seed=1)
+    network = ModelRepository(models).load("mnist").model
+    # Written elsewhere and moved in at once, as a version appears.
+    for seed in (0, 1):
+        publish(tmp_path / "elsewhere", seed=seed)
     damaged = tmp_path / "elsewhere" / "mnist" / "2"
     weights = bytearray((damaged / "model.safetensors").read_bytes())
     weights[len(weights) // 2] ^= 1
@@ -116,15 +114,13 @@ def test_damage_harms_nothing(service: Service, tmp_path: Path) -> None:
     refusals = 'nodestack_model_refusals_total{model="mnist"}'
     with load(service) as answers:
         damaged.rename(models / "mnist" / "2")
-        (models / "mnist" / "3").write_text("a file, no folder")
+        (models / "mnist" / "3").write_text("a file, not a folder")
         (models / "mnist" / "4").symlink_to("4")
         wait_until(lambda: figures(service).get(refusals, 0) >= 3 * WORKERS, "refusals")
         settled = len(answers)
         wait_until(lambda: len(answers) > settled + 100, "more answers")
-    check_answers(answers, expected)
+    check_answers(answers, {1: network.predict(scale_pixels(PIXELS)).T})
     assert figures(service)[refusals] == 3 * WORKERS  # each once in each worker
-    assert version_of_all_workers(service) == 1
-    assert service.log.read_text().count("refused: model mnist version 2") == WORKERS
     (model,) = service.ask("/models")[1]["models"]
     assert model["current"] == 1
     states = {version["version"]: version["state"] for version in model["versions"]}
@@ -133,16 +129,11 @@ def test_damage_harms_nothing(service: Service, tmp_path: Path) -> None:
 
     publish(models, seed=2)
     wait_until(lambda: version_of_all_workers(service) == 5, "the sound version")
-
-
-def test_what_is_removed_is_not_offered(service: Service, tmp_path: Path) -> None:
-    publish(tmp_path / "models", seed=1)
-    wait_until(lambda: version_of_all_workers(service) == 2, "the new version")
-    shutil.rmtree(tmp_path / "models" / "mnist" / "2")
-    wait_until(lambda: version_of_all_workers(service) == 1, "the version before")
-    shutil.rmtree(tmp_path / "models" / "mnist")
-    wait_until(lambda: service.ask("/health/ready")[0] == 503, "nothing to be ready with")
-    publish(tmp_path / "models")
+    shutil.rmtree(models / "mnist" / "5")
+    wait_until(lambda: version_of_all_workers(service) == 1, "a rollback")
+    shutil.rmtree(models / "mnist")
+    wait_until(lambda: service.ask("/health/ready")[0] == 503, "no model to be ready with")
+    publish(models)
     wait_until(lambda: version_of_all_workers(service) == 1, "a model again")
 
 
@@ -154,23 +145,11 @@ def test_the_figures_add_up_over_workers_and_survive_them(service: Service) -> N
     wait_until(lambda: figures(service)["nodestack_requests_in_flight"] == 1, "the scrape alone")
     assert figures(service)['nodestack_images_total{model="mnist"}'] == 3 * len(answers)
 
-    log = service.log.read_text()
-    worker = next(
-        int(line.split("[")[1].split("]")[0]) for line in log.splitlines() if "ready" in line
-    )
-    os.kill(worker, signal.SIGKILL)
-    wait_until(
-        lambda: service.log.read_text().count("ready: model mnist version 1") == 3, "another worker"
-    )
+    os.kill(service.workers[0], signal.SIGKILL)
+    ready = "ready: model mnist version 1"
+    wait_until(lambda: service.log.read_text().count(ready) == 3, "another worker")
     assert figures(service)[counted] == len(answers)
-    wait_until(lambda: version_of_all_workers(service) == 1, "its figures")
-
-
-def test_the_figures_survive_a_restart_of_the_workers(service: Service) -> None:
-    counted = 'nodestack_requests_total{protocol="predict",route="/predict",status="200"}'
-    assert service.ask("/predict", json.loads(BODY))[0] == http.HTTPStatus.OK
-    wait_until(lambda: figures(service).get(counted) == 1, "the answer to be counted")
     service.process.send_signal(signal.SIGHUP)
     wait_until(lambda: service.log.read_text().count("Worker exiting") == WORKERS, "the restart")
-    assert figures(service).get(counted) == 1
+    assert figures(service)[counted] == len(answers)
     wait_until(lambda: version_of_all_workers(service) == 1, "the new workers' figures")

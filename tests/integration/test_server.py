@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +23,7 @@ import pytest
 from nncore import scale_pixels
 from nncore.repository import PublishedModel
 from tests.support.models import publish
+from tests.support.processes import peak_megabytes
 from tests.support.server import (
     DEADLINE_SECONDS,
     JSON,
@@ -61,12 +61,6 @@ def read_response(client: socket.socket) -> tuple[int, bytes]:
     response = http.client.HTTPResponse(client)
     response.begin()
     return response.status, response.read()
-
-
-def resident_megabytes(process: int, field: str = "VmHWM") -> float:
-    """Return the peak of a process's memory."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 @contextmanager
@@ -116,18 +110,6 @@ def test_one_connection_serves_many_requests(service: Service, published: Publis
     assert len(sockets) == 1
 
 
-def test_every_client_gets_its_own_answer(service: Service, published: PublishedModel) -> None:
-    def ask_repeatedly(client: int) -> None:
-        for batch in (1, 40) * 5:
-            pixels = np.repeat(LEVELS[client : client + 1], batch, axis=0)
-            status, document = service.ask("/predict", {"pixels": pixels.tolist()})
-            assert status == 200
-            check_answer(document, published, pixels)
-
-    with ThreadPoolExecutor(8) as clients:
-        list(clients.map(ask_repeatedly, range(8)))
-
-
 def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     head = POST + b"Content-Length: %d\r\n\r\n" % len(BODY)
     with service.open_socket() as client:
@@ -138,36 +120,31 @@ def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     assert re.findall(rb"predictions|alive", received) == [b"predictions", b"alive"] * 3
 
 
-@pytest.mark.parametrize("path", ["/predict", "/v2/models/mnist/infer", "/v1/models/mnist:predict"])
-@pytest.mark.parametrize("size", [2**14, 2**20, 2**24])
-def test_a_compressed_body_is_bounded_by_its_decoded_size(
-    service: Service, path: str, size: int
+def test_every_route_decodes_gzip_up_to_the_limit(
+    service: Service, published: PublishedModel
 ) -> None:
-    connection = service.connect()
-    body = gzip.compress(b" " * size)
-    connection.request("POST", path, body, {**JSON, "Content-Encoding": "gzip"})
-    response = connection.getresponse()
-    assert response.status == (413 if size > MAX_BODY_BYTES else 400)
-    assert response.read()
-    connection.close()
+    """Regression: only one protocol did, and it checked the compressed size."""
+
+    def post(path: str, body: bytes) -> tuple[int, Any]:
+        with closing(service.connect()) as connection:
+            headers = {**JSON, "Content-Encoding": "gzip"}
+            connection.request("POST", path, gzip.compress(body), headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    status, answer = post("/predict", BODY)
+    assert status == 200
+    check_answer(answer, published, LEVELS[:1])
+    for path in ("/predict", "/v2/models/mnist/infer", "/v1/models/mnist:predict", "/invocations"):
+        assert post(path, b" " * MAX_BODY_BYTES)[0] == 400
+        assert post(path, b" " * (MAX_BODY_BYTES + 1))[0] == 413
 
 
-def test_a_compressed_image_is_classified(service: Service, published: PublishedModel) -> None:
-    connection = service.connect()
-    headers = {**JSON, "Content-Encoding": "gzip"}
-    connection.request("POST", "/predict", gzip.compress(BODY), headers)
-    check_answer(json.loads(connection.getresponse().read()), published, LEVELS[:1])
-    connection.close()
-
-
-@pytest.mark.parametrize("path", ["/predict", "/nowhere"])
 @pytest.mark.parametrize("length", ["Content-Length: 268435456", "Transfer-Encoding: chunked"])
-def test_an_error_is_answered_before_a_huge_body_is_sent(
-    service: Service, path: str, length: str
-) -> None:
+def test_an_error_is_answered_before_a_huge_body_is_sent(service: Service, length: str) -> None:
     chunk = b"%x\r\n" % MAX_BODY_BYTES + b" " * MAX_BODY_BYTES + b"\r\n"
     with service.open_socket() as client:
-        client.sendall(POST.replace(b"/predict", path.encode()) + length.encode() + b"\r\n\r\n")
+        client.sendall(POST + length.encode() + b"\r\n\r\n")
         sent = 0
         with suppress(ConnectionError):
             # A 413 for a length is answered at once; of chunks, it takes the limit to know.
@@ -224,15 +201,16 @@ def test_malformed_http_gets_an_error_and_ends_the_connection(
 
 
 def test_a_head_of_fifty_megabytes_takes_no_memory(service: Service) -> None:
-    before = max(map(resident_megabytes, service.workers))
+    before = max(map(peak_megabytes, service.workers))
     for piece in (b"x" * 2**20, b"x: y\r\n" * 2**17):
         with service.open_socket() as client, suppress(ConnectionError):
             client.sendall(b"GET / HTTP/1.1\r\nx: ")
             for _ in range(50):
                 client.sendall(piece)
-    assert max(map(resident_megabytes, service.workers)) < before + 10
+    assert max(map(peak_megabytes, service.workers)) < before + 10
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_closed(service: Service) -> None:
     with service.open_socket() as client:
         client.sendall(HEALTH)
@@ -258,19 +236,17 @@ def test_the_health_check_of_the_container(service: Service) -> None:
         assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("host", ["::1", "::", "0.0.0.0"])
+@pytest.mark.parametrize("host", ["::1", "::"])
 def test_the_service_and_its_health_check_take_any_host(
     model_dir: Path, published: PublishedModel, tmp_path: Path, host: str
 ) -> None:
-    if ":" in host and not socket.has_ipv6:
-        pytest.skip("no IPv6 here")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as free:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6) as free:
             free.bind((host, 0))
-        except OSError as error:
-            pytest.skip(f"cannot listen on {host} here: {error}")
-        environment = {**os.environ, "HOST": host, "PORT": str(free.getsockname()[1])}
+            port = free.getsockname()[1]
+    except OSError as error:
+        pytest.skip(f"cannot listen on {host} here: {error}")
+    environment = {**os.environ, "HOST": host, "PORT": str(port)}
     environment |= {"MODEL_DIR": str(model_dir), "WEB_CONCURRENCY": "1"}
     with healthy(environment, tmp_path / "log"):
         pass
@@ -313,128 +289,86 @@ def test_an_invalid_setting_is_reported_in_one_line() -> None:
     assert result.stderr == "PORT: expected an integer from 1 to 65535, got 'http'\n"
 
 
-def test_without_a_model_it_is_live_and_names_the_remedy(tmp_path: Path) -> None:
-    with running(tmp_path / "none", tmp_path / "log", {"WEB_CONCURRENCY": "1"}) as service:
-        for path, document in (("/health/ready", None), ("/predict", {"pixels": [0] * 784})):
-            status, answer = service.ask(path, document)
-            assert status == 503
-            assert "make train" in answer["detail"]
-        assert "make train" in service.log.read_text()
-
-
-def test_one_worker_from_load_to_shutdown(tmp_path: Path) -> None:
-    """Health under load, slow clients, memory, SIGHUP, SIGTERM with an open request."""
-    publish(tmp_path / "models")
-    settings = {"WEB_CONCURRENCY": "1", "MAX_BODY_BYTES": str(2**24), "LOG_LEVEL": "warning"}
-    with running(tmp_path / "models", tmp_path / "log", settings) as service:
-        check_health_under_load(service)
-        check_connections_that_arrive_together(service)
-        check_slow_clients(service)
-        check_tiny_chunks(service)
-        check_memory(service)
-
-        second = publish(tmp_path / "models", seed=1)
+def test_overload_is_rejected_after_wrong_keys_and_abandoned_requests_block_no_other(
+    model_dir: Path, published: PublishedModel, tmp_path: Path
+) -> None:
+    """Regression: keys were checked after load; a cancelled request kept the lock."""
+    settings = {"WEB_CONCURRENCY": "1", "MAX_QUEUE_SECONDS": "0", "API_KEYS": "key"}
+    with running(model_dir, tmp_path / "log", settings) as service:
+        requests = [
+            POST + b"X-API-Key: %s\r\nContent-Length: %d\r\n\r\n" % (key, len(BODY)) + BODY
+            for key in (b"key", b"wrong")
+        ]
+        clients = [service.open_socket() for _ in range(40)]
+        for client in clients:
+            client.sendall(requests[0])
+            assert read_response(client)[0] == 200
         (worker,) = service.workers
-        service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: service.workers not in ([worker], []), "a new worker")
-        wait_until(lambda: worker not in service.workers, "the old worker's end")
-        assert service.ask("/health")[1]["version"] == 2
+        os.kill(worker, signal.SIGSTOP)  # so that all of them arrive together
+        for number, client in enumerate(clients):
+            client.sendall(requests[number % 2])
+        for client in clients[:10]:
+            client.close()
+        os.kill(worker, signal.SIGCONT)
+        answers = [read_response(client) for client in clients[10:]]
+        assert {status for status, _ in answers[1::2]} == {401}
+        assert {status for status, _ in answers[::2]} in ({503}, {200, 503})
+        clients[10].sendall(requests[0])
+        assert read_response(clients[10])[0] == 200
+        for client in clients:
+            client.close()
 
-        check_open_request_at_shutdown(service, second)
+
+def test_open_requests_are_finished_at_shutdown(
+    model_dir: Path, published: PublishedModel, tmp_path: Path
+) -> None:
+    with running(model_dir, tmp_path / "log", {"WEB_CONCURRENCY": "1"}) as service:
+        with service.open_socket() as client:
+            client.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:1000])
+            # The one worker accepts in order: once this is answered, it has the request before.
+            assert service.ask("/health")[0] == 200
+            service.process.terminate()
+            wait_until(service.refuses_connections, "no more connections are accepted")
+            client.sendall(BODY[1000:])
+            status, body = read_response(client)
+        assert status == 200
+        check_answer(json.loads(body), published, LEVELS[:1])
         assert service.process.wait(DEADLINE_SECONDS) == 0
 
 
-def check_connections_that_arrive_together(service: Service) -> None:
-    """Regression: asyncio's backlog of 100 let further clients wait for a second or more."""
-    (worker,) = service.workers
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        address = ("127.0.0.1", service.port)
-        clients = [socket.create_connection(address, timeout=0.9) for _ in range(300)]
-    finally:
-        os.kill(worker, signal.SIGCONT)
-    assert service.ask("/health")[0] == 200
-    for client in clients:
-        client.close()
-
-
-def check_health_under_load(service: Service) -> None:
-    busy = json.dumps({"pixels": np.repeat(LEVELS, 25, axis=0).tolist()})
-    done = False
-
-    def load() -> int:
-        connection = service.connect()
-        answered = 0
-        while not done:
-            connection.request("POST", "/predict", busy, JSON)
-            assert connection.getresponse().read()
-            answered += 1
-        connection.close()
-        return answered
-
-    with ThreadPoolExecutor(4) as clients:
-        loads = [clients.submit(load) for _ in range(4)]
-        try:
-            times = []
-            for _ in range(20):
-                start = time.monotonic()
-                assert service.ask("/health")[0] == 200
-                times.append(time.monotonic() - start)
-        finally:
-            done = True
-        assert all(answered.result() for answered in loads)
-    assert sorted(times)[10] < 0.5
-
-
-def check_slow_clients(service: Service) -> None:
-    slow_clients = [service.open_socket() for _ in range(200)]
-    for number, client in enumerate(slow_clients):
-        client.sendall(POST[:30] if number % 2 else POST + b'Content-Length: 100\r\n\r\n{"pixels"')
-    assert service.ask("/predict", {"pixels": LEVELS[0].tolist()})[0] == 200
-    for client in slow_clients:
-        client.close()
-
-
-def check_tiny_chunks(service: Service) -> None:
-    with service.open_socket() as client, suppress(ConnectionError):
-        client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2**17)
-        assert read_response(client)[0] == 400
-    assert service.ask("/health")[0] == 200
-
-
-def check_memory(service: Service) -> None:
-    """Whatever arrives, also from many clients at a time, a worker stays below 200 MB."""
+@pytest.mark.slow
+def test_the_memory_of_a_worker_and_its_backlog_hold_many_clients(
+    model_dir: Path, published: PublishedModel, tmp_path: Path
+) -> None:
+    """Regression: 16 MiB of zeros took 400 MB; asyncio's backlog of 100 let clients wait."""
     bodies = [
         b'{"pixels": [' + b"0," * (2**23 - 16) + b"0]}",
         b"[" * 2**24,
         b'{"pixels": "' + b"x" * (2**24 - 16) + b'"}',
         b'{"a":' * (2**24 // 5),
     ]
-    (worker,) = service.workers
+    settings = {"WEB_CONCURRENCY": "1", "MAX_BODY_BYTES": str(2**24), "LOG_LEVEL": "warning"}
+    with running(model_dir, tmp_path / "log", settings) as service:
+        (worker,) = service.workers
 
-    def send(body: bytes) -> int:
-        with closing(service.connect()) as connection, suppress(ConnectionError):
-            connection.request("POST", "/predict", body, JSON)
-            response = connection.getresponse()
-            response.read()
-            return response.status
-        return 0
+        def send(body: bytes) -> int:
+            with closing(service.connect()) as connection, suppress(ConnectionError):
+                connection.request("POST", "/predict", body, JSON)
+                response = connection.getresponse()
+                response.read()
+                return response.status
+            return 0
 
-    with ThreadPoolExecutor(8) as clients:
-        statuses = set(clients.map(send, bodies * 2))
-    assert statuses <= {0, 400, 413, 422, 503}
-    assert statuses & {400, 422}
-    assert resident_megabytes(worker) < 200
+        with ThreadPoolExecutor(8) as clients:
+            statuses = set(clients.map(send, bodies * 2))
+        assert statuses <= {0, 400, 413, 422, 503}
+        assert statuses & {400, 422}
+        assert peak_megabytes(worker) < 200
 
-
-def check_open_request_at_shutdown(service: Service, published: PublishedModel) -> None:
-    with service.open_socket() as client:
-        client.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:1000])
-        # The one worker accepts in order: once this is answered, it has the request before.
+        os.kill(worker, signal.SIGSTOP)
+        address = ("127.0.0.1", service.port)
+        waiting = [socket.create_connection(address, timeout=0.9) for _ in range(300)]
+        os.kill(worker, signal.SIGCONT)
         assert service.ask("/health")[0] == 200
-        service.process.terminate()
-        wait_until(service.refuses_connections, "no more connections are accepted")
-        client.sendall(BODY[1000:])
-        status, body = read_response(client)
-    assert status == 200
-    check_answer(json.loads(body), published, LEVELS[:1])
+        for client in waiting:
+            client.close()

@@ -1,4 +1,4 @@
-"""What the network and its repository promise.
+"""Tests of the network and its repository.
 
-Every gradient is checked against central differences, and every file that is damaged is refused.
+Every gradient is checked against central differences, and every damaged file is rejected.
 """

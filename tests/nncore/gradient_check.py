@@ -37,7 +37,7 @@ def check_node(
 
 
 def check_model(model: FCModel, images: Array, targets: Array, rng: np.random.Generator) -> None:
-    """Check what `back_propagate` gives for every parameter of a model, and for the images.
+    """Check the gradients of `back_propagate` for every parameter of a model and for the images.
 
     Raises:
         AssertionError: An entry is wrong; says which, of what, and by how much.

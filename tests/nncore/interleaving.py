@@ -1,4 +1,4 @@
-"""Threads of which only one goes at a time, and another after every line of source."""
+"""Deterministic interleaving of threads: a random one runs after every line of source."""
 
 import random
 import sys
@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 
 class Interleaving:
-    """Runs functions at once, each in a thread, and switches between every two lines.
+    """Runs functions in threads, and may switch the thread after every line.
 
-    Which thread goes next is drawn from a seed, so that a run can be repeated.
+    The order is drawn from a seed, so that a run can be repeated.
 
     Args:
-        folder: Switches happen in source files whose path begins with it.
-        seed: Of the order.
+        folder: Switches happen in source files below this folder.
+        seed: The seed of the order.
 
     Attributes:
-        switches: How often another thread went on.
+        switches: The number of switches.
     """
 
     def __init__(self, folder: str, seed: int) -> None:
@@ -30,7 +30,7 @@ class Interleaving:
         self._may_go: dict[int, threading.Semaphore] = {}
 
     def run(self, functions: Sequence[Callable[[], T]]) -> list[T]:
-        """Give what the functions return, in their order."""
+        """Return the results of the functions, in their order."""
         results: dict[int, T] = {}
         self._may_go = {number: threading.Semaphore(0) for number in range(len(functions))}
 

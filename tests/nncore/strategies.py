@@ -1,4 +1,4 @@
-"""What the properties draw: sizes kept small here, in one place, and seeds for the numbers."""
+"""Hypothesis strategies of small sizes, and of seeds."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""ReLU and softmax: their values, and that they stay finite and in their dtype."""
+"""ReLU and softmax: values, extreme logits, dtypes."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def random_logits(classes: int, batch: int, seed: int) -> Array:
     return 5 * np.random.default_rng(seed).standard_normal((classes, batch))
 
 
-def test_relu_zeroes_what_is_negative_and_leaves_its_input_alone() -> None:
+def test_relu_sets_negative_values_to_0_in_a_copy() -> None:
     x = np.array([[-2.0, 0.0], [3.0, -0.5]])
     before = x.copy()
     np.testing.assert_array_equal(ReLU()(x), [[0, 0], [3, 0]])
     np.testing.assert_array_equal(x, before)
 
 
-def test_relu_passes_the_upstream_gradient_where_its_input_was_positive() -> None:
+def test_relu_passes_the_gradient_where_its_input_is_positive() -> None:
     relu = ReLU()
     relu(np.array([[-2.0, 0.0], [3.0, 0.5]]))
     relu.backwards(np.array([[10.0, 20.0], [30.0, -40.0]]))
@@ -45,13 +45,6 @@ def test_softmax_by_hand() -> None:
     np.testing.assert_allclose(Softmax()(logits), expected, rtol=1e-15)
 
 
-@given(classes=features, batch=batches, seed=seeds)
-def test_each_column_of_probabilities_sums_to_1(classes: int, batch: int, seed: int) -> None:
-    probabilities = softmax(random_logits(classes, batch, seed))
-    assert (probabilities > 0).all()
-    np.testing.assert_allclose(probabilities.sum(axis=0), np.ones(batch), rtol=1e-14)
-
-
 @given(classes=features, batch=batches, seed=seeds, shift=st.floats(-1e3, 1e3))
 def test_softmax_does_not_change_when_a_constant_is_added_to_a_column(
     classes: int, batch: int, seed: int, shift: float
@@ -61,34 +54,9 @@ def test_softmax_does_not_change_when_a_constant_is_added_to_a_column(
     np.testing.assert_allclose(softmax(logits + shifts), softmax(logits), rtol=1e-10)
 
 
-@given(classes=features, batch=batches, seed=seeds)
-def test_each_column_is_its_own(classes: int, batch: int, seed: int) -> None:
-    logits = random_logits(classes, batch, seed)
-    alone = [softmax(logits[:, [column]])[:, 0] for column in range(batch)]
-    np.testing.assert_allclose(softmax(logits), np.stack(alone, axis=1), rtol=1e-15)
-
-
-@given(classes=features, batch=batches, seed=seeds)
-def test_softmax_gradient_of_a_column_sums_to_0(classes: int, batch: int, seed: int) -> None:
-    node = Softmax()
-    node(random_logits(classes, batch, seed))
-    node.backwards(np.random.default_rng(seed).standard_normal((classes, batch)))
-    np.testing.assert_allclose(node.input_grad.sum(axis=0), np.zeros(batch), atol=1e-14)
-
-
-def test_softmax_backwards_is_the_vectorized_form(rng: np.random.Generator) -> None:
-    node = Softmax()
-    node(rng.standard_normal((3, 4)))
-    upstream = rng.standard_normal((3, 4))
-    node.backwards2(upstream)
-    expected = node.input_grad
-    node.backwards(upstream)
-    np.testing.assert_array_equal(node.input_grad, expected)
-
-
 @both_dtypes
 @pytest.mark.parametrize("logits", EXTREME_LOGITS)
-def test_softmax_and_both_its_gradients_are_finite_for_extreme_logits(
+def test_softmax_and_its_gradients_are_finite_for_extreme_logits(
     dtype: type[np.floating], logits: list[list[float]]
 ) -> None:
     node = Softmax()
@@ -100,10 +68,6 @@ def test_softmax_and_both_its_gradients_are_finite_for_extreme_logits(
         assert np.isfinite(node.input_grad).all()
 
 
-def test_softmax_of_extreme_logits_is_all_for_the_highest() -> None:
-    np.testing.assert_array_equal(softmax(np.array([[HUGE], [-HUGE], [0]])), [[1], [0], [0]])
-
-
 @both_dtypes
 @pytest.mark.parametrize("node", [ReLU(), Softmax()])
 def test_dtype_is_kept(node: ReLU | Softmax, dtype: type[np.floating]) -> None:
@@ -111,11 +75,3 @@ def test_dtype_is_kept(node: ReLU | Softmax, dtype: type[np.floating]) -> None:
     assert node(x).dtype == dtype
     node.backwards(np.ones_like(x))
     assert node.input_grad.dtype == dtype
-
-
-def test_dtype_is_kept_by_the_jacobian_form() -> None:
-    node = Softmax()
-    x = np.ones((2, 3), np.float32)
-    node(x)
-    node.backwards1(x)
-    assert node.input_grad.dtype == np.float32

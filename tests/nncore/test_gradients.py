@@ -1,4 +1,4 @@
-"""Every backwards agrees with central differences: each node's, and the whole model's."""
+"""The gradients of each node and of whole models against central differences."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -153,7 +153,7 @@ def test_whole_model_of_any_sizes(
     check_model(model, images, labels(rng, classes, batch), rng)
 
 
-def test_sparing_the_input_gradient_leaves_every_parameter_gradient_as_it_was(
+def test_parameter_gradients_do_not_depend_on_needs_input_grad(
     rng: Generator,
 ) -> None:
     images, targets = rng.random((6, 3, 4)), labels(rng, 3, 6)
@@ -186,7 +186,7 @@ class MeanBiasLayer(LinearLayer):
 
 
 class LastEntryWrong(MSE):
-    """Spoils one single entry, the last."""
+    """Changes only the last entry."""
 
     def __init__(self, spoiled: float) -> None:
         super().__init__()
@@ -195,14 +195,6 @@ class LastEntryWrong(MSE):
     def backwards(self, g: Any = 1) -> None:
         super().backwards(g)
         self.input_grad[-1, -1] += self.spoiled
-
-
-class FlatGradient(MSE):
-    """Loses the shape."""
-
-    def backwards(self, g: Any = 1) -> None:
-        super().backwards(g)
-        self.input_grad = self.input_grad.ravel()
 
 
 def test_the_check_names_a_node_that_ignores_its_upstream_gradient(rng: Generator) -> None:
@@ -223,17 +215,6 @@ def test_the_check_reaches_the_last_entry(spoiled: float, rng: Generator) -> Non
     x, t = rng.standard_normal((2, 3, 4))
     with pytest.raises(AssertionError, match=r"gradient of input\[2, 3\]"):
         check_node(LastEntryWrong(spoiled), x, t, rng=rng)
-
-
-def test_the_check_rejects_a_gradient_of_another_shape(rng: Generator) -> None:
-    x, t = rng.standard_normal((2, 3, 4))
-    with pytest.raises(AssertionError, match=r"input: expected \(3, 4\), got \(12,\)"):
-        check_node(FlatGradient(), x, t, rng=rng)
-
-
-def test_the_check_rejects_single_precision(rng: Generator) -> None:
-    with pytest.raises(AssertionError, match="expected float64, got float32"):
-        check_node(ReLU(), rng.random((3, 2), dtype=np.float32), rng=rng)
 
 
 def test_the_model_check_names_a_wrong_layer(rng: Generator) -> None:

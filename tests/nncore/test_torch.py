@@ -1,4 +1,4 @@
-"""The weights load into PyTorch with no code of ours, where there is PyTorch."""
+"""The published weights load into PyTorch without code of this project."""
 
 import os
 import subprocess
@@ -15,6 +15,7 @@ MODELS = ROOT / "models"
 PYTHON = ROOT / os.environ.get("PEERS", ".venv-bench") / "bin" / "python"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PYTHON.exists(), reason="needs PyTorch: make .venv-bench/installed")
 def test_the_shipped_weights_answer_the_same_in_a_torch_sequential(tmp_path: Path) -> None:
     published = ModelRepository(MODELS).load("mnist", 1)

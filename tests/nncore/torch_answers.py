@@ -1,10 +1,10 @@
-"""The other side of `test_torch`: it runs where PyTorch is, and imports nothing of the project.
+"""The PyTorch side of `test_torch`; imports nothing of this project.
 
     torch_answers.py WEIGHTS SIZES IMAGES ANSWERS
 
-Loads the weights into a `torch.nn.Sequential` of layers of these sizes (784,512,10, say), and
-writes what it answers to the images of one .npy file, `(batch, pixels)`, into another, `(batch,
-classes)`.
+Loads the weights into a `torch.nn.Sequential` of layers of these sizes (for example
+784,512,10), and writes its output for the images of one .npy file, `(batch, pixels)`, to another,
+`(batch, classes)`.
 """
 
 import sys

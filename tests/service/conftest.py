@@ -1,14 +1,17 @@
-"""Models to serve, and the application that serves them."""
+"""Models to serve, the application that serves them, and checks that many tests share."""
 
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import Mock
+from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from nncore.repository import PublishedModel
+from nncore.types import Array
 from service import create_app
 from service.settings import Settings
 from tests.support.models import publish
@@ -21,27 +24,37 @@ def make_app(settings: Settings) -> Flask:
     return create_app(settings, background=False)
 
 
-def run_inline(target: Callable[[], None], *, daemon: bool) -> Mock:
-    """Stand for `Thread`: its start returns when the target has ended."""
-    return Mock(start=target)
+def check_error(response: TestResponse, status: int, words: str = "") -> None:
+    """Check an error in the form that clients of other servers expect."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/json"
+    document = response.get_json()
+    assert set(document) == {"error", "request_id"}
+    assert words in document["error"]
+    assert len(response.data) < 1000
 
 
-@pytest.fixture
-def published(tmp_path: Path) -> PublishedModel:
-    return publish(tmp_path)
+def check_probabilities(got: Any, expected: Array, tolerance: float = 1e-6) -> None:
+    np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
 
 
-@pytest.fixture
-def app(published: PublishedModel, tmp_path: Path) -> Flask:
-    return make_app(Settings(model_dir=str(tmp_path), max_batch=8, max_body_bytes=2**18))
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one model, which no test changes."""
+    return tmp_path_factory.mktemp("models")
 
 
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+@pytest.fixture(scope="session")
+def published(model_dir: Path) -> PublishedModel:
+    return publish(model_dir)
 
 
-@pytest.fixture
-def make_client(published: PublishedModel, tmp_path: Path) -> MakeClient:
+@pytest.fixture(scope="session")
+def make_client(published: PublishedModel, model_dir: Path) -> MakeClient:
     """Return a function that maps settings to a client of the application with a model."""
-    return lambda **settings: make_app(Settings(model_dir=str(tmp_path), **settings)).test_client()
+    return lambda **settings: make_app(Settings(model_dir=str(model_dir), **settings)).test_client()
+
+
+@pytest.fixture(scope="session")
+def client(make_client: MakeClient) -> FlaskClient:
+    return make_client(max_batch=8, max_body_bytes=2**18)

@@ -1,40 +1,44 @@
-"""The bridge from ASGI to the application: bodies, memory, deadlines, rejections."""
+"""The bridge from ASGI to the application, called as a server calls it."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 
-from service.asgi import Bridge
-from service.settings import Settings
-from tests.service.conftest import make_app
-from tests.support.models import publish
+from nncore import FCModel, scale_pixels
+from nncore.repository import PublishedModel
+from service.asgi import create_asgi_app
+from tests.service.conftest import check_probabilities
 
 IMAGE = json.dumps({"pixels": [7] * 784}).encode()
-HEADERS = {"content-type": "application/json"}
 Message = dict[str, Any]
 
 
 class Exchange:
     """One request to a bridge: what the server would receive and send."""
 
-    def __init__(self, bridge: Bridge, *messages: Message, path: str = "/predict", **headers: str):
+    def __init__(
+        self, bridge: Any, *messages: Message, path: str = "/predict", method: str = "POST"
+    ) -> None:
         self.messages = list(messages)
         self.sent: list[Message] = []
         self.bridge = bridge
-        names = {name.replace("_", "-"): value for name, value in (HEADERS | headers).items()}
+        self.may_send = asyncio.Event()
+        self.may_send.set()
         self.scope = {
             "type": "http",
-            "method": "POST",
+            "method": method,
             "scheme": "http",
             "http_version": "1.1",
             "path": path,
             "raw_path": path.encode(),
             "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in names.items()],
+            "headers": [(b"content-type", b"application/json")],
             "server": ("127.0.0.1", 8000),
             "client": ("192.0.2.1", 40000),
         }
@@ -45,10 +49,12 @@ class Exchange:
         return self.messages.pop(0)
 
     async def send(self, message: Message) -> None:
+        await self.may_send.wait()
         self.sent.append(message)
 
-    async def run(self) -> None:
+    async def run(self) -> int:
         await self.bridge(self.scope, self.receive, self.send)
+        return self.status
 
     @property
     def status(self) -> int:
@@ -74,150 +80,134 @@ def unfinished(*parts: bytes) -> list[Message]:
 
 
 @pytest.fixture
-def bridge(tmp_path: Path) -> Bridge:
-    publish(tmp_path)
-    settings = Settings(model_dir=str(tmp_path), max_body_bytes=2**20)
-    return Bridge(make_app(settings).extensions["nodestack.middleware"], settings)
+def bridge(published: PublishedModel, model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    settings = {"MODEL_DIR": str(model_dir), "MAX_BODY_BYTES": str(2**24), "RELOAD_SECONDS": "0"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return create_asgi_app()
 
 
 @pytest.mark.parametrize(
     "parts", [[IMAGE], [IMAGE[:9], IMAGE[9:]], [IMAGE[:9], b"", IMAGE[9:], b""]]
 )
-def test_a_body_is_the_same_however_it_arrives(bridge: Bridge, parts: Sequence[bytes]) -> None:
+def test_a_body_is_the_same_however_it_arrives(bridge: Any, parts: Sequence[bytes]) -> None:
     exchange = Exchange(bridge, *chunks(*parts))
-    asyncio.run(exchange.run())
-    assert exchange.status == 200
+    assert asyncio.run(exchange.run()) == 200
     assert len(exchange.document["predictions"]) == 1
     assert (b"server", b"nodestack") in exchange.sent[0]["headers"]
 
 
-def test_requests_that_arrive_together_get_their_own_answers(bridge: Bridge) -> None:
-    alone: list[Exchange] = []
-    together: list[Exchange] = []
-    bodies = [json.dumps({"pixels": [level] * 784}).encode() for level in range(2, 250, 8)]
+def test_requests_that_arrive_together_share_passes_and_get_their_own_answers(
+    bridge: Any, published: PublishedModel, rng: np.random.Generator
+) -> None:
+    images = [rng.integers(2, 256, (size, 784)) for size in (1, 1, 3, 1, 100, 1)]
+    bodies = [json.dumps({"pixels": one.tolist()}).encode() for one in images]
+    exchanges = [Exchange(bridge, *chunks(body)) for body in bodies]
 
-    async def run() -> None:
-        for body in bodies:
-            alone.append(Exchange(bridge, *chunks(body)))
-            await alone[-1].run()
-        together.extend(Exchange(bridge, *chunks(body)) for body in bodies)
-        await asyncio.gather(*(exchange.run() for exchange in together))
+    async def run() -> list[int]:
+        return await asyncio.gather(*(exchange.run() for exchange in exchanges))
 
-    asyncio.run(run())
-    for one, shared in zip(alone, together, strict=True):
-        expected = one.document["predictions"][0]["probabilities"]
-        got = shared.document["predictions"][0]["probabilities"]
-        assert got == pytest.approx(expected, rel=0, abs=1e-6)
+    with patch.object(FCModel, "predict", autospec=True, side_effect=FCModel.predict) as predict:
+        assert asyncio.run(run()) == [200] * 6
+    assert 1 < predict.call_count < 6
+    for exchange, one in zip(exchanges, images, strict=True):
+        got = [prediction["probabilities"] for prediction in exchange.document["predictions"]]
+        check_probabilities(got, published.model.predict(scale_pixels(one)).T)
 
 
 @pytest.mark.parametrize(
-    ("messages", "headers", "status"),
+    ("messages", "length", "status"),
     [
-        (unfinished(b"x"), {"content_length": str(2**20 + 1)}, 413),
-        (unfinished(*[b" " * 2**16] * 17), {}, 413),
-        (unfinished(*[b" "] * 2000), {}, 400),
-        ([*unfinished(b"x"), {"type": "http.disconnect"}], {}, 400),
+        (unfinished(b"x"), 2**24 + 1, 413),
+        (unfinished(*[b" " * 2**20] * 17), None, 413),
+        (unfinished(*[b" "] * 2000), None, 400),
+        ([*unfinished(b"x"), {"type": "http.disconnect"}], None, 400),
+        (unfinished(IMAGE[:9]), None, 408),
     ],
-    ids=["declared size", "received size", "tiny chunks", "disconnect"],
+    ids=["declared size", "received size", "tiny chunks", "disconnect", "deadline"],
 )
 def test_a_body_that_is_not_read_to_its_end_is_answered_first(
-    bridge: Bridge,
+    bridge: Any,
     messages: list[Message],
-    headers: dict[str, str],
+    length: int | None,
     status: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("service.request_body._BODY_SECONDS", 0.2)
     monkeypatch.setattr("service.request_body._DISCARD_SECONDS", 0.01)
-    exchange = Exchange(bridge, *messages, **headers)
-    asyncio.run(exchange.run())
-    assert exchange.status == status
+    exchange = Exchange(bridge, *messages)
+    if length:
+        exchange.scope["headers"] = [(b"content-length", str(length).encode())]
+    assert asyncio.run(exchange.run()) == status
     assert exchange.document["status"] == status
 
 
-def test_a_slow_body_is_given_up(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.request_body._BODY_SECONDS", 0.01)
-    monkeypatch.setattr("service.request_body._DISCARD_SECONDS", 0.01)
-    exchange = Exchange(bridge, *unfinished(IMAGE[:9]))
-    asyncio.run(exchange.run())
-    assert exchange.status == 408
+def test_after_an_error_only_a_mebibyte_is_discarded(bridge: Any) -> None:
+    exchange = Exchange(bridge, *unfinished(*[b" " * 2**16] * 300), path="/nowhere")
+    exchange.scope["headers"] = [(b"content-length", b"19660800")]
+    assert asyncio.run(exchange.run()) == 413
+    assert 300 - len(exchange.messages) == 16
 
 
-def test_after_an_error_only_so_much_is_discarded(bridge: Bridge) -> None:
-    exchange = Exchange(bridge, *unfinished(*[b" " * 2**16] * 100), path="/nowhere")
-    exchange.scope["headers"] = [(b"content-length", b"6553600")]
-    asyncio.run(exchange.run())
-    assert exchange.status == 413
-    assert 100 - len(exchange.messages) == 16  # 1 MiB
-
-
-def test_large_bodies_share_a_memory_limit_and_small_ones_do_not(
-    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("service.request_body._MAX_LARGE_BYTES", 2**20)
-    monkeypatch.setattr("service.request_body._DISCARD_SECONDS", 0.01)
-
-    async def run() -> None:
-        slow = Exchange(bridge, *unfinished(b" " * 2**20))
-        holding = asyncio.ensure_future(slow.run())
+def test_large_bodies_share_a_memory_limit_and_small_ones_do_not(bridge: Any) -> None:
+    async def run() -> list[int]:
+        slow = asyncio.ensure_future(Exchange(bridge, *unfinished(b" " * 2**24)).run())
         await asyncio.sleep(0)
-        large, small = Exchange(bridge, *chunks(b" " * 2**17)), Exchange(bridge, *chunks(IMAGE))
-        await large.run()
-        await small.run()
-        assert (large.status, small.status) == (503, 200)
-        assert "retry" in large.document["detail"]
-        holding.cancel()
-        await asyncio.wait([holding])
-        again = Exchange(bridge, *chunks(b" " * 2**17))
-        await again.run()
-        assert again.status == 400  # read, and no JSON
+        large = Exchange(bridge, *chunks(b" " * 2**17))
+        statuses = [await large.run(), await Exchange(bridge, *chunks(IMAGE)).run()]
+        slow.cancel()
+        await asyncio.wait([slow])
+        return [*statuses, await Exchange(bridge, *chunks(b" " * 2**17)).run()]
 
-    asyncio.run(run())
+    assert asyncio.run(run()) == [503, 200, 400]
 
 
-def test_a_client_that_goes_while_it_waits_holds_up_no_other(bridge: Bridge) -> None:
+def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Any) -> None:
+    path = "/page/vendor/swagger-ui/swagger-ui-bundle.js"
+
+    async def run() -> list[int]:
+        slow = [Exchange(bridge, path=path, method="GET") for _ in range(30)]
+        for exchange in slow:
+            exchange.may_send.clear()
+        tasks = [asyncio.ensure_future(exchange.run()) for exchange in slow]
+        await asyncio.sleep(0)
+        statuses = [await Exchange(bridge, *chunks(IMAGE)).run()]
+        statuses.append(await Exchange(bridge, path="/health", method="GET").run())
+        for exchange in slow:
+            exchange.may_send.set()
+        await asyncio.gather(*tasks)
+        return [*statuses, await Exchange(bridge, *chunks(IMAGE)).run()]
+
+    assert asyncio.run(run()) == [503, 200, 200]
+
+
+def test_a_client_that_goes_while_it_waits_holds_up_no_other(bridge: Any) -> None:
     async def run() -> int:
-        gone = Exchange(bridge, *chunks(IMAGE))
-        task = asyncio.ensure_future(gone.run())
+        gone = asyncio.ensure_future(Exchange(bridge, *chunks(IMAGE)).run())
         await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
-        next_one = Exchange(bridge, *chunks(IMAGE))
-        await next_one.run()
-        return next_one.status
+        gone.cancel()
+        await asyncio.wait([gone])
+        return await Exchange(bridge, *chunks(IMAGE)).run()
 
     assert asyncio.run(run()) == 200
 
 
-def test_keys_are_checked_before_load_and_before_the_body(tmp_path: Path) -> None:
-    publish(tmp_path)
-    settings = Settings(model_dir=str(tmp_path), api_keys=frozenset({"key"}), rate_limit="3/hour")
-    bridge = Bridge(make_app(settings).extensions["nodestack.middleware"], settings)
-    bridge._computing.rejection = lambda: pytest.fail("load was checked first")  # type: ignore[method-assign]
-    exchanges = [Exchange(bridge, *chunks(b"x"), x_api_key="wrong") for _ in range(4)]
-    for exchange in exchanges:
-        asyncio.run(exchange.run())
-    assert [exchange.status for exchange in exchanges] == [401, 401, 401, 429]
-
-
-def test_a_path_keeps_its_bytes(bridge: Bridge) -> None:
+def test_a_path_keeps_its_bytes(bridge: Any) -> None:
     exchange = Exchange(bridge, *chunks(b"x"), path="/é")
     exchange.scope["raw_path"] = b"/%C3%A9"
-    asyncio.run(exchange.run())
-    assert exchange.status == 404
+    assert asyncio.run(exchange.run()) == 404
     assert "/é" in exchange.document["detail"]
 
 
-def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Bridge) -> None:
-    async def run() -> list[int]:
-        bridge._held_bytes.count += 32 * 2**20 + 1  # as many bytes wait for slow clients
-        rejected, health = Exchange(bridge, *chunks(IMAGE)), Exchange(bridge, path="/health")
-        health.scope["method"] = "GET"
-        await rejected.run()
-        await health.run()
-        bridge._held_bytes.count -= 32 * 2**20 + 1
-        accepted = Exchange(bridge, *chunks(IMAGE))
-        await accepted.run()
-        return [rejected.status, health.status, accepted.status]
-
-    assert asyncio.run(run()) == [503, 200, 200]
-    assert bridge._held_bytes.count == 0
+@pytest.mark.usefixtures("bridge")
+def test_connections_are_closed_while_the_memory_has_grown_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.resources._MAX_GROWTH_BYTES", -1)
+    monkeypatch.setattr("service.resources._REQUESTS_PER_CHECK", 1)
+    exchange = Exchange(create_asgi_app(), *chunks(IMAGE))
+    with pytest.raises(asyncio.CancelledError):  # for which gunicorn closes the connection
+        asyncio.run(exchange.run())
+    assert exchange.status == 200
+    assert (b"connection", b"close") in exchange.sent[0]["headers"]
+    assert len(exchange.document["predictions"]) == 1

@@ -1,4 +1,4 @@
-"""The trainer's tests: bad input in every form it comes in, and the whole job on tiny data.
+"""Tests of the trainer: invalid input, and the whole job on small data sets.
 
-Mirrors are real servers on this machine, kills are real signals to a real process.
+Mirrors are local HTTP servers; signals are sent to real processes.
 """

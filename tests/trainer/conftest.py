@@ -1,4 +1,4 @@
-"""What the trainer's tests share: an environment of their own, and mirrors on the loopback."""
+"""Fixtures of the trainer's tests: an isolated environment, and mirrors on the loopback."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from trainer import download
 def own_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """Keep the caller's settings, cache and proxies out, and a run's signal handlers in."""
+    """Isolate tests from settings, cache and proxies, and restore signal handlers."""
     for name in list(os.environ):
         if name in ("DATA_DIR", "MODEL_DIR", "CHECKPOINT_DIR") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -29,20 +29,20 @@ def own_environment(
 
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry as often as ever, without the pauses between."""
+    """Retry without pauses."""
     monkeypatch.setattr(download, "_RETRY", download._RETRY.new(backoff_factor=0))
 
 
 @pytest.fixture
 def mirror() -> Iterator[Callable[[dict[str, Reply]], Mirror]]:
-    """Start any number of mirrors; each knows what it was asked."""
+    """Start any number of mirrors; each records its requests."""
     with ExitStack() as stack:
         yield lambda replies: stack.enter_context(serve(replies))
 
 
 @pytest.fixture
 def dead_mirror() -> Iterator[str]:
-    """A mirror that refuses every connection: its port is taken and nobody listens."""
+    """A mirror that refuses every connection: its port is bound, without a listener."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/"

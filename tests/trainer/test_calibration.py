@@ -1,4 +1,4 @@
-"""Calibration: the temperature of least loss, folded into the last layer and nowhere else."""
+"""Calibration: the temperature minimizes the loss and changes the last layer only."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def loss_at(logits: Array, labels: Array, temperature: float) -> float:
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.5])
-def test_the_temperature_is_the_one_of_least_loss(factor: float) -> None:
+def test_the_temperature_minimizes_the_loss(factor: float) -> None:
     model, data = problem(seed=1, images=4_000)
     scale_last_layer(model, factor)
     logits = answer_all(model.apply, data)
@@ -43,7 +43,7 @@ def test_the_temperature_is_the_one_of_least_loss(factor: float) -> None:
     assert temperature == pytest.approx(factor, rel=0.25)
 
 
-def test_the_temperature_is_folded_into_the_last_layer_alone() -> None:
+def test_only_the_last_layer_changes() -> None:
     model, data = problem(seed=2)
     scale_last_layer(model, 3)
     before = {name: value.copy() for name, value in model.state_dict().items()}
@@ -56,7 +56,7 @@ def test_the_temperature_is_folded_into_the_last_layer_alone() -> None:
         assert value.dtype == np.float32
 
 
-def test_it_never_changes_what_is_read_and_never_adds_to_the_loss() -> None:
+def test_predicted_classes_stay_and_the_loss_falls() -> None:
     model, data = problem(seed=3)
     scale_last_layer(model, 2)
     before = evaluate(model, data.as_dataset())
@@ -66,7 +66,7 @@ def test_it_never_changes_what_is_read_and_never_adds_to_the_loss() -> None:
     assert after.loss < before.loss
 
 
-def test_a_network_without_a_mistake_is_not_made_sure_without_bounds() -> None:
+def test_the_temperature_is_bounded_without_mistakes() -> None:
     model, data = problem(seed=4)
     flawless = LabelledImages(data.images, answer_all(model.apply, data).argmax(axis=0))
     assert calibrate(model, flawless) == pytest.approx(1 / 4)

@@ -1,21 +1,17 @@
-"""The command line, inside and as a process: one clear line and an exit code for every ending."""
+"""The command line, in process and as a process: options, messages in one line, exit codes."""
 
-import gzip
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pytest
 
 from nncore.repository import ModelRepository
-from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem, tree
+from tests.support.data import save_npz, toy_problem, tree
 from trainer import cli
 from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.cli import main
@@ -23,6 +19,7 @@ from trainer.job import Job
 from trainer.recipe import RECIPES
 
 PROJECT = Path(__file__).parents[2]
+STOP_HINT = "; continue after the last epoch with --resume"
 
 
 @pytest.fixture(autouse=True)
@@ -33,34 +30,19 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-    """The jobs that the command line asks for, none of which runs."""
-    asked: list[Job] = []
-    monkeypatch.setattr(cli, "run", asked.append)
-    return asked
+    """The jobs of the command line, which do not run."""
+    jobs: list[Job] = []
+    monkeypatch.setattr(cli, "run", jobs.append)
+    return jobs
 
 
-def asked_for(jobs: list[Job], *options: str) -> Job:
+def job_of(jobs: list[Job], *options: str) -> Job:
     assert main(options) == 0
     return jobs[-1]
 
 
-def test_without_options_the_default_recipe_is_asked_for(
-    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CACHE_DIR")
-    job = asked_for(jobs)
-    assert (job.dataset, job.data_dir, job.model_dir) == ("auto", None, Path("models"))
-    assert (job.model_name, job.num_classes, job.seed) == (None, None, 0)
-    assert (job.recipe, job.recipe_name) == (RECIPES["default"], "default")
-    assert job.cache_dir.name == "nodestack"
-    assert job.cache_dir.is_absolute()
-    assert job.checkpoint_dir == job.cache_dir / "checkpoints"
-    assert not job.resume
-    assert not job.publish_best_on_stop
-
-
-def test_every_option_is_heard(jobs: list[Job]) -> None:
-    job = asked_for(
+def test_every_option_is_used(jobs: list[Job]) -> None:
+    job = job_of(
         jobs,
         *("--dataset", "x.npz", "--data-dir", "d", "--cache-dir", "c", "--classes", "7"),
         *("--model-dir", "m", "--model-name", "n", "--recipe", "notebook", "--seed", "5"),
@@ -89,7 +71,6 @@ def test_every_option_is_heard(jobs: list[Job]) -> None:
     ("option", "value", "expected"),
     [
         ("hidden_sizes", "30,20", (30, 20)),
-        ("hidden_sizes", "30", (30,)),
         ("hidden_sizes", "", ()),
         ("momentum", "0.5", 0.5),
         ("learning_rate", "0.25", 0.25),
@@ -100,129 +81,47 @@ def test_every_option_is_heard(jobs: list[Job]) -> None:
         ("epochs", "3", 3),
     ],
 )
-def test_every_value_of_a_recipe_can_be_overridden_alone(
+def test_an_option_overrides_one_value_of_the_recipe(
     jobs: list[Job], option: str, value: str, expected: object
 ) -> None:
-    recipe = asked_for(jobs, "--recipe", "notebook", f"--{option.replace('_', '-')}", value).recipe
+    recipe = job_of(jobs, "--recipe", "notebook", f"--{option.replace('_', '-')}", value).recipe
     assert vars(recipe) == {**vars(RECIPES["notebook"]), option: expected}
 
 
-@pytest.mark.parametrize(("option", "on"), [("--augment", True), ("--no-augment", False)])
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_augmentation_can_be_turned_on_and_off(
-    jobs: list[Job], recipe: str, option: str, on: bool
+@pytest.mark.parametrize("recipe", ["quick", "default"])
+def test_augmentation_can_be_switched_on_off_and_changed(jobs: list[Job], recipe: str) -> None:
+    base = RECIPES[recipe].augmentation or DEFAULT_STRENGTH
+    assert job_of(jobs, "--recipe", recipe, "--augment").recipe.augmentation == base
+    off = job_of(jobs, "--recipe", recipe, "--no-augment", "--shift", "3").recipe
+    assert off.augmentation is None
+    for name in vars(base):
+        changed = job_of(jobs, "--recipe", recipe, f"--{name}", "0.5").recipe.augmentation
+        assert changed is not None
+        assert vars(changed) == {**vars(base), name: 0.5}
+
+
+@pytest.mark.parametrize("member", ["data_dir", "model_dir", "cache_dir", "checkpoint_dir"])
+def test_options_override_the_environment(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch, member: str
 ) -> None:
-    augmentation = asked_for(jobs, "--recipe", recipe, option).recipe.augmentation
-    assert augmentation == ((RECIPES[recipe].augmentation or DEFAULT_STRENGTH) if on else None)
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("name", vars(DEFAULT_STRENGTH))
-def test_every_strength_of_the_augmentation_can_be_overridden_alone(
-    jobs: list[Job], recipe: str, name: str
-) -> None:
-    augmentation = asked_for(jobs, "--recipe", recipe, f"--{name}", "0.5").recipe.augmentation
-    assert augmentation is not None
-    before = RECIPES[recipe].augmentation or DEFAULT_STRENGTH
-    assert vars(augmentation) == {**vars(before), name: 0.5}
-
-
-def test_no_augmentation_has_the_last_word(jobs: list[Job]) -> None:
-    assert asked_for(jobs, "--no-augment", "--shift", "3").recipe.augmentation is None
-
-
-ENVIRONMENT = {
-    "DATA_DIR": "data_dir",
-    "MODEL_DIR": "model_dir",
-    "CACHE_DIR": "cache_dir",
-    "CHECKPOINT_DIR": "checkpoint_dir",
-}
-
-
-@pytest.mark.parametrize("variable", ENVIRONMENT)
-def test_folders_come_from_the_environment_unless_an_option_names_them(
-    jobs: list[Job], monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    member = ENVIRONMENT[variable]
-    monkeypatch.delenv(variable, raising=False)
-    plain = getattr(asked_for(jobs), member)
-    monkeypatch.setenv(variable, "/from/the/environment")
-    assert getattr(asked_for(jobs), member) == Path("/from/the/environment")
+    monkeypatch.delenv(member.upper(), raising=False)
+    plain = getattr(job_of(jobs), member)
+    monkeypatch.setenv(member.upper(), "/environment")
+    assert getattr(job_of(jobs), member) == Path("/environment")
     option = f"--{member.replace('_', '-')}"
-    assert getattr(asked_for(jobs, option, "by-option"), member) == Path("by-option")
-    monkeypatch.setenv(variable, "")
-    assert getattr(asked_for(jobs), member) == plain
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--nonsense"],
-        ["--epoch", "3"],
-        ["nonsense"],
-        ["--epochs"],
-        ["--epochs", "many"],
-        ["--epochs", "1.5"],
-        ["--batch-size", "x"],
-        ["--learning-rate", "fast"],
-        ["--hidden-sizes", "a,b"],
-        ["--hidden-sizes", "8,"],
-        ["--hidden-sizes", "-8"],
-        ["--seed", "-1"],
-        ["--seed", "x"],
-        ["--classes", "x"],
-        ["--recipe", "nonsense"],
-        ["--momentum", "nonsense"],
-        ["--schedule", "nonsense"],
-        ["--augment", "nonsense"],
-        ["--shift", "nonsense"],
-        ["--patience", "nonsense"],
-        ["--no-shift"],
-    ],
-    ids=" ".join,
-)
-def test_a_wrong_option_exits_with_2_and_runs_nothing(
-    jobs: list[Job], options: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as error:
-        main(options)
-    assert error.value.code == 2
-    assert jobs == []
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("python -m trainer: error: ")
-    assert options[0] in last or options[-1] in last
-
-
-def test_help_names_every_option_and_every_environment_variable(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit) as error:
-        main(["--help"])
-    assert error.value.code == 0
-    told = capsys.readouterr().out
-    for word in (
-        *("--dataset", "--data-dir", "--cache-dir", "--classes", "--model-dir", "--model-name"),
-        *("--recipe", "--seed", *ENVIRONMENT, *RECIPES, "auto", "mnist", "synthetic", ".npz"),
-        *("130", "143"),
-    ):
-        assert word in told
-    for member in {**vars(RECIPES["default"]), **vars(DEFAULT_STRENGTH)}:
-        if member != "augmentation":
-            assert f"--{member.replace('_', '-')}" in told
-    for word in ("--resume", "--publish-best-on-stop", "--metrics", "--tensorboard", "evaluate"):
-        assert word in told
-    assert "None" not in told
+    assert getattr(job_of(jobs, option, "by-option"), member) == Path("by-option")
+    monkeypatch.setenv(member.upper(), "")
+    assert getattr(job_of(jobs), member) == plain
 
 
 def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    """Run options that must fail with one line, publish nothing and leave nothing."""
-    before = tree(Path("models"))
+    """Run options that must fail with one line and publish nothing."""
     assert main(options) == 1
     output = capsys.readouterr()
     assert "published" not in output.out
+    assert tree(Path("models")) == {}
     (line,) = output.err.splitlines()
     assert line.startswith("error: ")
-    assert tree(Path("models")) == before
     return line
 
 
@@ -230,116 +129,33 @@ def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     ("options", "message"),
     [
         (["--epochs", "0"], "expected epochs of 1 or more, got 0"),
-        (["--batch-size", "-3"], "expected batch_size of 1 or more, got -3"),
-        (["--learning-rate", "0"], "expected a learning rate over 0"),
-        (["--learning-rate", "nan"], "expected a learning rate over 0"),
         (["--shift", "-1"], "expected shift of 0 or more, got -1.0"),
-        (["--patience", "0"], "expected patience of 1 or more, got 0"),
-        (["--hidden-sizes", "8,0"], "expected hidden sizes of 1 or more"),
         (["--classes", "2"], "expected labels in 0..1, got 2"),
-        (["--classes", "0"], "got 2"),
         (["--classes", "100000"], "classes, got 100000"),
         (["--model-name", "../x"], "expected a model name"),
+        (["--dataset", "nowhere/x.npz"], "nowhere/x.npz"),
+        (["--learning-rate", "1e30"], "training diverged"),
+        (["--model-dir", "toy.npz/models"], "toy.npz"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused(
+def test_an_invalid_value_fails_with_one_line(
     capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     save_npz(Path("toy.npz"))
-    assert message in failure(capsys, "--dataset", "toy.npz", *options)
-
-
-def write_idx(**changes: bytes) -> Path:
-    """Write a directory of good IDX files but for the changed ones."""
-    toy = toy_problem(30)
-    contents = {
-        "train_images": idx_bytes(toy.images),
-        "train_labels": idx_bytes(toy.labels.astype(np.uint8)),
-        **changes,
-    }
-    folder = Path("letters")
-    folder.mkdir()
-    for name, content in contents.items():
-        (folder / name.replace("_", "-")).write_bytes(content)
-    return folder
-
-
-IMAGES, LABELS = idx_bytes(toy_problem(30).images), idx_bytes(np.arange(30, dtype=np.uint8) % 3)
-
-BAD_IDX: dict[str, tuple[dict[str, bytes], str]] = {
-    "empty": ({"train_images": b""}, "train-images: expected an IDX magic number"),
-    "truncated": ({"train_images": IMAGES[:-1]}, "train-images: expected 360 bytes"),
-    "oversized": ({"train_labels": LABELS + b"x"}, "train-labels: expected 30 bytes"),
-    "wrong magic": ({"train_labels": b"\1" + LABELS[1:]}, "train-labels: expected an IDX magic"),
-    "damaged gzip": (
-        {"train_images": gzip.compress(IMAGES)[:-1]},
-        "train-images: expected a whole gzip file",
-    ),
-    "mismatched counts": (
-        {"train_labels": idx_bytes(np.zeros(29, np.uint8))},
-        "expected one label for each of 30 images",
-    ),
-    "negative labels": (
-        {"train_labels": idx_bytes(np.full(30, -1, np.int8))},
-        "expected labels that are integers from 0 on",
-    ),
-    "wide images": (
-        {"train_images": idx_bytes(np.full((30, 2, 2), 300, np.int16))},
-        "expected images as uint8",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_IDX)
-def test_bad_idx_files_are_named_in_one_line(capsys: pytest.CaptureFixture[str], kind: str) -> None:
-    changes, message = BAD_IDX[kind]
-    assert message in failure(capsys, "--dataset", str(write_idx(**changes)))
-
-
-@pytest.mark.parametrize("dataset", ["auto", "mnist"])
-def test_files_that_are_not_mnists_are_told_by_their_digest(
-    capsys: pytest.CaptureFixture[str], dataset: str
-) -> None:
-    for name, content in small_mnist().contents.items():
-        Path(name).write_bytes(content)
-    line = failure(capsys, "--dataset", dataset, "--data-dir", ".")
-    assert "train-images-idx3-ubyte: expected MNIST's SHA-256 ba891046" in line
-
-
-def test_string_labels_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    path = save_npz(Path("toy.npz"), labels=toy_problem().labels.astype(str))
-    assert "toy.npz" in failure(capsys, "--dataset", str(path))
-
-
-@pytest.mark.parametrize("dataset", ["nonsense", "nowhere/x.npz"])
-def test_a_data_set_that_is_not_there_is_refused(
-    capsys: pytest.CaptureFixture[str], dataset: str
-) -> None:
-    assert dataset in failure(capsys, "--dataset", dataset)
-
-
-@pytest.mark.parametrize("model_dir", ["a-file", "a-file/models"])
-def test_a_models_folder_that_cannot_be_written_is_refused_before_training(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model_dir: str
-) -> None:
-    Path("a-file").write_text("in the way")
-    monkeypatch.setenv("MODEL_DIR", model_dir)
-    line = failure(capsys, "--dataset", str(save_npz(Path("toy.npz"))))
-    assert "a-file" in line
-    assert Path("a-file").read_text() == "in the way"
+    assert message in failure(capsys, "--dataset", "toy.npz", "--hidden-sizes", "8", *options)
 
 
 @pytest.mark.parametrize(
     ("raised", "code", "line"),
     [
-        (MemoryError(), 1, "error: expected memory enough for the data and the network"),
+        (MemoryError(), 1, "error: out of memory"),
         (OSError(28, "No space left on device"), 1, "No space left on device"),
         (ValueError("two\nlines"), 1, "error: two lines"),
-        (KeyboardInterrupt(), 130, "interrupted; --resume goes on after the last epoch"),
+        (KeyboardInterrupt(), 130, f"interrupted{STOP_HINT}"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
-def test_every_ending_has_one_line_and_a_code(
+def test_every_failure_has_one_line_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     raised: BaseException,
@@ -351,29 +167,20 @@ def test_every_ending_has_one_line_and_a_code(
 
     monkeypatch.setattr(cli, "run", end)
     assert main([]) == code
-    (told,) = capsys.readouterr().err.splitlines()
-    assert line in told
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert line in printed
 
 
-def test_sigterm_ends_the_run(
+def test_sigterm_exits_with_143(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "run", lambda _job: signal.raise_signal(signal.SIGTERM))
     assert main([]) == 143
-    assert capsys.readouterr().err == "terminated; --resume goes on after the last epoch\n"
-
-
-def test_a_defect_is_not_passed_off_as_a_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_job: Job) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(cli, "run", fail)
-    with pytest.raises(AssertionError):
-        main([])
+    assert capsys.readouterr().err == f"terminated{STOP_HINT}\n"
 
 
 def environment() -> dict[str, str]:
-    """The environment of a process: this project's code, and fonts that are already indexed."""
+    """The environment of a process: this project's code, and matplotlib's font cache."""
     return {
         **os.environ,
         "PYTHONPATH": str(PROJECT),
@@ -382,14 +189,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def start(*options: str, before_start: Callable[[], object] | None = None) -> subprocess.Popen[str]:
+def start(*options: str) -> subprocess.Popen[str]:
     """Start the trainer as a process, in the current folder."""
-
-    def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if before_start:
-            before_start()
-
     return subprocess.Popen(
         [sys.executable, "-m", "trainer", "--dataset", "toy.npz", "--hidden-sizes", "8", *options],
         env=environment(),
@@ -397,7 +198,7 @@ def start(*options: str, before_start: Callable[[], object] | None = None) -> su
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=prepare,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -408,137 +209,73 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
         process.kill()
 
 
-def test_a_run_as_a_process_publishes_and_tells_it_in_plain_lines() -> None:
+@pytest.mark.slow
+def test_a_process_prints_plain_lines_and_publishes() -> None:
     save_npz(Path("toy.npz"))
     process = start("--epochs", "2")
     out, err = finish(process)
-    assert process.returncode == 0, err
+    assert (process.returncode, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "toy: 99 images to train on, 9 to validate, 12 to test; recipe default"
+    assert lines[0].startswith("toy: 99 training, 9 validation and 12 test images")
     assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
     assert lines[3].startswith("test ")
     assert lines[4:] == ["published models/toy/1"]
-    assert err == ""
     assert "\r" not in out
     assert ModelRepository("models").load("toy").manifest.version == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code", "line"),
-    [
-        (signal.SIGTERM, 143, "terminated; --resume goes on after the last epoch"),
-        (signal.SIGINT, 130, "interrupted; --resume goes on after the last epoch"),
-    ],
+    ("number", "code", "word"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
     ids=["SIGTERM", "SIGINT"],
 )
-def test_a_signal_in_the_middle_of_training_ends_it_and_leaves_nothing(
-    number: signal.Signals, code: int, line: str
+def test_a_signal_during_training_ends_the_process_and_publishes_nothing(
+    number: signal.Signals, code: int, word: str
 ) -> None:
     toy = toy_problem(12_000)
     save_npz(Path("toy.npz"), images=toy.images, labels=toy.labels)
     process = start("--epochs", "1000000")
     assert process.stdout is not None
-    for told in process.stdout:
-        if told.startswith("epoch 1/"):
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
             break
     process.send_signal(number)
     out, err = finish(process)
-    assert process.returncode == code
-    assert err == f"{line}\n"
+    assert (process.returncode, err) == (code, f"{word}{STOP_HINT}\n")
     assert "published" not in out
     assert tree(Path("models")) == {}
 
 
-def test_training_that_diverges_ends_with_one_line() -> None:
-    save_npz(Path("toy.npz"))
-    process = start("--learning-rate", "1e30")
-    _, err = finish(process)
-    assert process.returncode == 1
-    assert err.startswith("error: expected a loss that falls, got ")
-    assert err.count("\n") == 1
-    assert tree(Path("models")) == {}
-
-
-def test_weights_that_cannot_be_written_whole_end_the_run_and_leave_nothing() -> None:
-    save_npz(Path("toy.npz"))
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
-    process = start("--hidden-sizes", "100", "--epochs", "1", before_start=limit)
-    out, err = finish(process)
-    assert process.returncode == 1
-    assert err.startswith("error: ")
-    assert "File too large" in err
-    assert err.count("\n") == 1
-    assert "published" not in out
-    assert tree(Path("models")) == {}
-
-
-def published() -> Path:
-    """Publish a small network by the command line."""
+@pytest.mark.slow
+def test_evaluate_and_export_use_the_published_version(capsys: pytest.CaptureFixture[str]) -> None:
     test = toy_problem(45, seed=9)
     save_npz(Path("toy.npz"), test_images=test.images, test_labels=test.labels)
     assert main(["--dataset", "toy.npz", "--hidden-sizes", "8", "--epochs", "1"]) == 0
-    return Path("models/toy/1")
-
-
-def test_evaluate_measures_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
-    version = published()
-    told = capsys.readouterr().out
-    assert main(["evaluate", str(version), "--dataset", "toy.npz", "--report", "report"]) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("toy 1 on toy: ")
-    assert out[1:] == ["wrote report"]
+    trained = capsys.readouterr().out
+    version = "models/toy/1"
+    assert main(["evaluate", version, "--dataset", "toy.npz", "--report", "report"]) == 0
+    metrics, report = capsys.readouterr().out.splitlines()
+    assert metrics.removeprefix("toy 1 on toy: ") in trained
+    assert report == "wrote report"
     assert Path("report/README.md").exists()
-    assert out[0].removeprefix("toy 1 on toy: ") in told
-
-
-def test_export_writes_a_file_and_leaves_no_other(capsys: pytest.CaptureFixture[str]) -> None:
-    version = published()
-    before = sorted(tree(Path()))
-    Path("toy.onnx").write_bytes(b"an older one")
-    assert main(["export", str(version), "--onnx", "toy.onnx"]) == 0
+    before = {*tree(Path())}
+    assert main(["export", version, "--onnx", "toy.onnx"]) == 0
     size = Path("toy.onnx").stat().st_size
-    assert capsys.readouterr().out.endswith(f"wrote toy.onnx, {size:,} bytes\n")
-    assert sorted(tree(Path())) == sorted([*before, "toy.onnx"])
+    assert capsys.readouterr().out == f"wrote toy.onnx, {size:,} bytes\n"
+    assert {*tree(Path())} == {*before, "toy.onnx"}
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["evaluate", "nowhere/mnist/1"],
-        ["export", "nowhere/mnist/1", "--onnx", "x.onnx"],
-    ],
-    ids=lambda arguments: arguments[0],
+    [["evaluate", "nowhere/mnist/1"], ["export", "nowhere/mnist/1", "--onnx", "x.onnx"]],
+    ids=["evaluate", "export"],
 )
-def test_a_version_that_is_not_there_is_said_to_be_missing(
+def test_a_missing_version_is_an_error(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert "expected the folder of a version" in failure(capsys, *arguments)
     assert tree(Path()) == {}
-
-
-@pytest.mark.parametrize(
-    "arguments", [["evaluate"], ["export"], ["export", "models/mnist/1"]], ids=" ".join
-)
-def test_the_other_commands_know_their_options(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as error:
-        main(arguments)
-    assert error.value.code == 2
-    assert f"python -m trainer {arguments[0]}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["evaluate", "export"])
-def test_the_other_commands_have_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as error:
-        main([command, "--help"])
-    assert error.value.code == 0
-    told = capsys.readouterr().out
-    assert "models/mnist/1" in told
-    assert "None" not in told
 
 
 FULL_DISK = """
@@ -550,9 +287,9 @@ exit $code
 """
 
 
-def test_a_full_disk_ends_the_run_and_leaves_nothing() -> None:
-    if not shutil.which("unshare"):
-        pytest.skip("no unshare to mount a small disk with")
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare to mount a small disk")
+def test_a_full_disk_ends_the_run_and_leaves_no_files() -> None:
     save_npz(Path("toy.npz"))
     Path("models").mkdir()
     done = subprocess.run(

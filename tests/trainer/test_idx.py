@@ -1,4 +1,4 @@
-"""The IDX reader: every value type, gzipped or not, and one clear line for whatever is damaged."""
+"""The IDX reader: every value type, gzipped or not, and an error in one line for damaged files."""
 
 import gzip
 import hashlib
@@ -16,33 +16,8 @@ from tests.support.data import TYPE_CODES, idx_bytes
 from trainer.errors import DataError
 from trainer.idx import LARGEST_FILE, read_idx
 
-GOLDEN: dict[str, tuple[bytes, Array]] = {
-    "unsigned bytes": (
-        bytes.fromhex("00000803 00000001 00000002 00000002 00 7f 80 ff"),
-        np.array([[[0, 127], [128, 255]]], np.uint8),
-    ),
-    "signed bytes": (
-        bytes.fromhex("00000901 00000003 00 7f 80"),
-        np.array([0, 127, -128], np.int8),
-    ),
-    "short integers": (
-        bytes.fromhex("00000b02 00000002 00000001 0102 fffe"),
-        np.array([[258], [-2]], np.int16),
-    ),
-    "integers": (
-        bytes.fromhex("00000c01 00000002 01020304 ffffffff"),
-        np.array([16_909_060, -1], np.int32),
-    ),
-    "floats": (
-        bytes.fromhex("00000d01 00000002 3f800000 c0200000"),
-        np.array([1, -2.5], np.float32),
-    ),
-    "doubles": (
-        bytes.fromhex("00000e01 00000002 3ff0000000000000 bfb999999999999a"),
-        np.array([1, -0.1], np.float64),
-    ),
-}
-WHOLE = GOLDEN["unsigned bytes"][0]
+WHOLE = bytes.fromhex("00000803 00000001 00000002 00000002 00 7f 80 ff")
+GZIPPED = gzip.compress(WHOLE, mtime=0)
 
 
 def write(folder: Path, content: bytes) -> Path:
@@ -51,21 +26,34 @@ def write(folder: Path, content: bytes) -> Path:
     return path
 
 
-def refusal(path: Path) -> str:
+def rejection(path: Path) -> str:
     with pytest.raises(DataError) as error:
         read_idx(path)
     message = str(error.value)
-    assert message.startswith(f"{path}: expected ")
+    assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message
 
 
-@pytest.mark.parametrize("kind", GOLDEN)
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (WHOLE, np.array([[[0, 127], [128, 255]]], np.uint8)),
+        (bytes.fromhex("00000901 00000003 00 7f 80"), np.array([0, 127, -128], np.int8)),
+        (
+            bytes.fromhex("00000b02 00000002 00000001 0102 fffe"),
+            np.array([[258], [-2]], np.int16),
+        ),
+        (bytes.fromhex("00000c01 00000001 01020304"), np.array([16_909_060], np.int32)),
+        (bytes.fromhex("00000d01 00000001 c0200000"), np.array([-2.5], np.float32)),
+        (bytes.fromhex("00000e01 00000001 bfb999999999999a"), np.array([-0.1], np.float64)),
+    ],
+    ids=["uint8", "int8", "int16", "int32", "float32", "float64"],
+)
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_every_value_type_is_read_as_the_format_defines_it(
-    tmp_path: Path, kind: str, gzipped: bool
+def test_every_value_type_is_read_as_specified(
+    tmp_path: Path, content: bytes, expected: Array, gzipped: bool
 ) -> None:
-    content, expected = GOLDEN[kind]
     found = read_idx(write(tmp_path, gzip.compress(content) if gzipped else content)).array
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == expected.dtype
@@ -78,7 +66,7 @@ def test_every_value_type_is_read_as_the_format_defines_it(
     ),
     st.booleans(),
 )
-def test_what_is_written_is_read(
+def test_a_written_array_is_read_back_with_the_digest_of_its_bytes(
     tmp_path_factory: pytest.TempPathFactory, array: Array, gzipped: bool
 ) -> None:
     content = idx_bytes(array)
@@ -89,116 +77,62 @@ def test_what_is_written_is_read(
     assert found.sha256 == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("level", [0, 1, 9])
-def test_the_digest_is_of_the_decompressed_bytes(tmp_path: Path, level: int) -> None:
-    raw = read_idx(write(tmp_path, WHOLE)).sha256
-    assert raw == hashlib.sha256(WHOLE).hexdigest()
-    assert read_idx(write(tmp_path, gzip.compress(WHOLE, level))).sha256 == raw
-
-
-def test_gzip_is_told_by_its_content_and_not_by_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "some-idx3-ubyte.gz"
-    path.write_bytes(WHOLE)
-    np.testing.assert_array_equal(read_idx(path).array, GOLDEN["unsigned bytes"][1])
-
-
 MALFORMED = {
     "empty": (b"", r"IDX magic number .*got b''"),
-    "magic cut short": (WHOLE[:3], "IDX magic number"),
     "text": (b"hello, world", r"IDX magic number .*got b'hell'"),
-    "first byte set": (b"\1" + WHOLE[1:], "IDX magic number"),
     "second byte set": (WHOLE[:1] + b"\1" + WHOLE[2:], "IDX magic number"),
     "unknown type": (WHOLE[:2] + b"\x0a" + WHOLE[3:], "IDX magic number"),
     "no dimensions": (b"\0\0\x08\0" + b"x", "IDX magic number"),
-    "dimensions gone": (WHOLE[:4], "3 dimensions, got a file that ends before them"),
-    "dimensions cut short": (WHOLE[:15], "3 dimensions, got a file that ends before them"),
-    "values gone": (WHOLE[:16], r"4 bytes of values for \(1, 2, 2\), got 0"),
-    "values cut short": (WHOLE[:-1], r"4 bytes of values for \(1, 2, 2\), got 3"),
-    "a byte too many": (WHOLE + b"x", r"4 bytes of values for \(1, 2, 2\), got more"),
-    "more values claimed than there are": (
-        struct.pack(">4B3I", 0, 0, 8, 3, 1 << 20, 1 << 5, 1 << 3) + b"x",
-        "268435456 bytes of values for .*, got 1",
-    ),
-    "values beyond any memory claimed": (
+    "dimensions cut": (WHOLE[:15], "3 dimensions, got a file that ends before them"),
+    "values cut": (WHOLE[:-1], r"4 bytes of values for \(1, 2, 2\), got 3"),
+    "too long": (WHOLE + b"x", r"4 bytes of values for \(1, 2, 2\), got more"),
+    "huge shape": (
         struct.pack(">4B4I", 0, 0, 14, 4, *[0xFFFFFFFF] * 4) + b"x",
         f"at most {LARGEST_FILE} bytes of values, got a shape of",
     ),
-    "more dimensions than an array can have": (
-        b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"x",
-        "dimension",
-    ),
+    "255 dimensions": (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"x", "dimension"),
 }
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_a_malformed_file_is_refused_in_one_line_that_names_it(
-    tmp_path: Path, kind: str, gzipped: bool
-) -> None:
+def test_a_malformed_file_is_rejected_in_one_line(tmp_path: Path, kind: str, gzipped: bool) -> None:
     content, message = MALFORMED[kind]
     path = write(tmp_path, gzip.compress(content) if gzipped else content)
-    with pytest.raises(DataError, match=message) as error:
+    with pytest.raises(DataError, match=message):
         read_idx(path)
-    assert str(error.value).startswith(f"{path}: ")
-    assert "\n" not in str(error.value)
+    rejection(path)
 
 
-@pytest.mark.parametrize("length", range(len(WHOLE)))
-def test_no_beginning_of_a_file_passes_for_the_whole(tmp_path: Path, length: int) -> None:
-    refusal(write(tmp_path, WHOLE[:length]))
+def test_a_truncated_gzip_file_or_one_with_other_bytes_at_its_end_is_rejected(
+    tmp_path: Path,
+) -> None:
+    for length in range(len(GZIPPED)):
+        rejection(write(tmp_path, GZIPPED[:length]))
+    for end in (b"garbage", GZIPPED[:9]):
+        assert "expected a complete gzip file" in rejection(write(tmp_path, GZIPPED + end))
 
 
-def test_no_beginning_of_a_gzip_file_passes_for_the_whole(tmp_path: Path) -> None:
-    compressed = gzip.compress(WHOLE, mtime=0)
-    for length in range(len(compressed)):
-        refusal(write(tmp_path, compressed[:length]))
-
-
-def test_a_flipped_bit_in_a_gzip_file_is_found_or_changes_nothing(tmp_path: Path) -> None:
-    compressed = gzip.compress(WHOLE, mtime=0)
-    refused = 0
-    for bit in range(8 * len(compressed)):
-        flipped = bytearray(compressed)
+def test_a_flipped_bit_in_a_gzip_file_is_detected_or_has_no_effect(tmp_path: Path) -> None:
+    rejected = 0
+    for bit in range(0, 8 * len(GZIPPED), 3):
+        flipped = bytearray(GZIPPED)
         flipped[bit // 8] ^= 1 << bit % 8
-        path = write(tmp_path, bytes(flipped))
         try:
-            found = read_idx(path)
-        except DataError as error:
-            assert str(error).startswith(f"{path}: ")  # noqa: PT017 - either will do
-            refused += 1
+            found = read_idx(write(tmp_path, bytes(flipped)))
+        except DataError:
+            rejected += 1
         else:
             assert found.sha256 == hashlib.sha256(WHOLE).hexdigest()
-    assert refused > 4 * len(compressed)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(lambda whole: whole + b"garbage", id="garbage after it"),
-        pytest.param(lambda whole: whole + whole[:9], id="half a second member"),
-        pytest.param(lambda whole: whole[:-8] + bytes(4) + whole[-4:], id="checksum"),
-        pytest.param(lambda whole: whole[:-4] + bytes(4), id="length"),
-        pytest.param(lambda whole: whole[:10] + b"\xff" * 9 + whole[19:], id="blocks"),
-        pytest.param(lambda whole: whole[:2] + b"\7" + whole[3:], id="unknown method"),
-    ],
-)
-def test_a_damaged_gzip_file_is_refused_as_such(tmp_path: Path, damage: object) -> None:
-    assert callable(damage)
-    path = write(tmp_path, damage(gzip.compress(WHOLE)))
-    assert "expected a whole gzip file, got a damaged one" in refusal(path)
+    assert rejected > 4 * len(GZIPPED) / 3
 
 
 @given(st.binary(max_size=64), st.booleans())
-def test_any_bytes_are_an_array_or_refused(
+def test_any_bytes_are_read_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, gzipped: bool
 ) -> None:
     path = write(tmp_path_factory.getbasetemp(), gzip.compress(content, 1) if gzipped else content)
     try:
         assert idx_bytes(read_idx(path).array) == content
     except DataError as error:
-        assert str(error).startswith(f"{path}: ")  # noqa: PT017 - either will do
-
-
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        read_idx(tmp_path / "nowhere")
+        assert str(error).startswith(f"{path}: ")  # noqa: PT017

@@ -1,9 +1,9 @@
-"""Measurement: answers in order, metrics by hand, and how far probabilities can be trusted."""
+"""Metrics of predictions, by hand."""
 
 import numpy as np
 import pytest
 
-from nncore import FCModel, evaluate
+from nncore import FCModel
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import (
     BINS,
@@ -27,16 +27,6 @@ def test_answers_to_any_number_of_images_come_in_their_order(images: int) -> Non
     model, data = problem(images)
     all_at_once = model.predict(data.images.astype(np.float32) / 255)
     np.testing.assert_allclose(answer_all(model.predict, data), all_at_once, rtol=1e-4, atol=1e-6)
-
-
-def test_metrics_are_those_of_an_evaluation() -> None:
-    model, data = problem(700)
-    metrics = measure(answer_all(model.predict, data), data.labels)
-    again = evaluate(model, data.as_dataset())
-    assert metrics["images"] == 700
-    assert metrics["accuracy"] == again.accuracy
-    assert metrics["loss"] == pytest.approx(again.loss, rel=1e-5)
-    assert 0 < metrics["calibration_error"] < 1
 
 
 def test_metrics_by_hand() -> None:
@@ -63,8 +53,3 @@ def test_reliability_by_hand() -> None:
     assert len(counts) == BINS
     # 2 answers at 0 and 3 at 2.92/3 - 2/3 = 0.92/3, averaged over 5
     assert expected_calibration_error(confidences, hits) == pytest.approx(0.92 / 5)
-
-
-def test_answers_as_sure_as_they_are_right_have_no_error() -> None:
-    confidences = np.full(100, 0.75)
-    assert expected_calibration_error(confidences, np.arange(100) % 4 > 0) == pytest.approx(0)

@@ -1,8 +1,7 @@
-"""A data set in one `.npz`: plain arrays are read, anything else is refused and never run."""
+"""The `.npz` loader: plain arrays are read, everything else is rejected and never unpickled."""
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,13 +18,13 @@ unpickled: list[str] = []
 
 
 class Bomb:
-    """What a pickle can do to whoever opens it."""
+    """An object whose unpickling runs code."""
 
     def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
         return unpickled.append, ("boom",)
 
 
-def refusal(path: Path) -> str:
+def rejection(path: Path) -> str:
     with pytest.raises(DataError) as error:
         load_npz(path, "toy")
     assert str(error.value).startswith(f"{path}")
@@ -39,57 +38,21 @@ def npy(array: Array) -> bytes:
     return buffer.getvalue()
 
 
-def npy_header(text: str) -> bytes:
-    """A `.npy` member whose header is any text."""
-    padded = text.encode().ljust(117) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
-
-
-def archive(path: Path, images: bytes) -> Path:
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("images.npy", images)
-        file.writestr("labels.npy", npy(TOY.labels))
-    return path
-
-
-def test_images_and_labels(tmp_path: Path) -> None:
-    path = save_npz(tmp_path / "toy.npz")
+def test_images_and_labels_are_read_with_or_without_test_images(tmp_path: Path) -> None:
+    path = save_npz(tmp_path / "toy.npz", names=np.array(["a", "b"]))
     data = load_npz(path, "letters")
     np.testing.assert_array_equal(data.train.images, TOY.images)
     np.testing.assert_array_equal(data.train.labels, TOY.labels)
     assert (data.name, data.test) == ("letters", None)
     assert data.digests == {"toy.npz": hashlib.sha256(path.read_bytes()).hexdigest()}
+    save_npz(path, test_images=TOY.images[:5], test_labels=TOY.labels[:5])
+    test = load_npz(path, "toy").test
+    assert test is not None
+    np.testing.assert_array_equal(test.images, TOY.images[:5])
+    np.testing.assert_array_equal(test.labels, TOY.labels[:5])
 
 
-def test_test_images_where_they_are_there(tmp_path: Path) -> None:
-    path = save_npz(tmp_path / "toy.npz", test_images=TOY.images[:5], test_labels=TOY.labels[:5])
-    data = load_npz(path, "toy")
-    assert data.test is not None
-    np.testing.assert_array_equal(data.test.images, TOY.images[:5])
-    np.testing.assert_array_equal(data.test.labels, TOY.labels[:5])
-
-
-def test_a_compressed_file_and_arrays_of_other_names(tmp_path: Path) -> None:
-    path = tmp_path / "toy.npz"
-    np.savez_compressed(path, images=TOY.images, labels=TOY.labels, names=np.array(["a", "b"]))
-    np.testing.assert_array_equal(load_npz(path, "toy").train.images, TOY.images)
-
-
-def test_files_in_the_archive_that_are_no_arrays_are_passed_over(tmp_path: Path) -> None:
-    path = save_npz(tmp_path / "toy.npz")
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr("README.txt", "three classes")
-    np.testing.assert_array_equal(load_npz(path, "toy").train.images, TOY.images)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (7,), (2, 9), (4, 4, 3)], ids=str)
-def test_images_may_have_any_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    images = np.resize(TOY.images, (len(TOY), *shape))
-    path = save_npz(tmp_path / "toy.npz", images=images)
-    assert load_npz(path, "toy").train.images.shape == images.shape
-
-
-def test_arrays_in_column_order_and_big_endian_are_read_alike(tmp_path: Path) -> None:
+def test_memory_order_and_byte_order_do_not_matter(tmp_path: Path) -> None:
     path = save_npz(
         tmp_path / "toy.npz",
         images=np.asfortranarray(TOY.images / 255).astype(">f4"),
@@ -104,17 +67,9 @@ def test_arrays_in_column_order_and_big_endian_are_read_alike(tmp_path: Path) ->
     ("arrays", "message"),
     [
         ({"images": None}, "expected arrays images and labels, got labels"),
-        ({"labels": None}, "expected arrays images and labels, got images"),
         ({"images": None, "labels": None}, "expected arrays images and labels, got none"),
-        ({"images": None, "labels": None, "x": 1}, "images and labels, got x"),
         ({"test_images": TOY.images}, "arrays test_images and test_labels, got"),
-        ({"test_labels": TOY.labels}, "arrays test_images and test_labels, got"),
         ({"labels": TOY.labels[1:]}, "(images): expected one label for each of 120 images"),
-        ({"labels": TOY.labels - 1}, "(images): expected labels that are integers from 0 on"),
-        ({"labels": TOY.labels / 1}, "(images): expected labels that are integers from 0 on"),
-        ({"labels": TOY.labels.astype(str)}, "(images): expected labels that are integers"),
-        ({"images": TOY.images * 1.0}, "(images): expected images as uint8"),
-        ({"images": TOY.images.astype(str)}, "(images): expected images as uint8"),
         ({"images": 1}, "(images): expected images (count, height, width)"),
         (
             {"test_images": TOY.images[1:], "test_labels": TOY.labels},
@@ -122,101 +77,54 @@ def test_arrays_in_column_order_and_big_endian_are_read_alike(tmp_path: Path) ->
         ),
     ],
 )
-def test_a_missing_or_wrong_array_is_named(
+def test_a_missing_or_invalid_array_is_named(
     tmp_path: Path, arrays: dict[str, object], message: str
 ) -> None:
-    assert message in refusal(save_npz(tmp_path / "toy.npz", **arrays))
+    assert message in rejection(save_npz(tmp_path / "toy.npz", **arrays))
 
 
-def test_objects_are_refused_without_unpickling_them(tmp_path: Path) -> None:
-    for name in ("images", "labels", "other"):
-        path = save_npz(tmp_path / "toy.npz", **{name: np.array([Bomb()], object)})
-        assert "expected an .npz of plain arrays" in refusal(path)
-    assert not unpickled
-
-
-def test_a_bare_pickle_is_refused_without_unpickling_it(tmp_path: Path) -> None:
-    path = tmp_path / "toy.npz"
+def test_pickled_objects_are_rejected_and_not_unpickled(tmp_path: Path) -> None:
+    bomb = np.array([Bomb()], object)
+    for name in ("images", "other"):
+        path = save_npz(tmp_path / "toy.npz", **{name: bomb})
+        assert "expected an .npz of plain arrays" in rejection(path)
     with path.open("wb") as file:
-        np.array([Bomb()], object).dump(file)
-    assert "expected an .npz of plain arrays" in refusal(path)
+        bomb.dump(file)
+    assert "expected an .npz of plain arrays" in rejection(path)
     assert not unpickled
-
-
-def encrypted(whole: bytes) -> bytes:
-    damaged = bytearray(whole)
-    damaged[whole.index(b"PK\3\4") + 6] |= 1
-    damaged[whole.index(b"PK\1\2") + 8] |= 1
-    return bytes(damaged)
-
-
-def compressed_in_an_unknown_way(whole: bytes) -> bytes:
-    damaged = bytearray(whole)
-    damaged[whole.index(b"PK\1\2") + 10] = 77
-    return bytes(damaged)
-
-
-DAMAGE: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda whole: b"",
-    "text": lambda whole: b"hello, world\n" * 99,
-    "a single array": lambda whole: npy(TOY.images),
-    "half": lambda whole: whole[: len(whole) // 2],
-    "without its end": lambda whole: whole[:-1],
-    "without its beginning": lambda whole: whole[100:],
-    "a flipped pixel": lambda whole: whole.replace(b"\xfa", b"\xfb", 1),
-    "encrypted": encrypted,
-    "compressed in an unknown way": compressed_in_an_unknown_way,
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_file_is_refused(tmp_path: Path, kind: str) -> None:
-    path = save_npz(tmp_path / "toy.npz")
-    path.write_bytes(DAMAGE[kind](path.read_bytes()))
-    assert "expected an .npz of plain arrays" in refusal(path)
 
 
 @pytest.mark.parametrize(
-    "header",
+    "damage",
     [
-        "",
-        "{",
-        "{'descr': '|u1', (",
-        " 1\n  2\n 3",
-        "{'descr': '|u1', 'fortran_order': False, 'shape': (-1,)}",
-        "{'descr': '|u1', 'fortran_order': False, 'shape': (10**9,)}",
-        "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999,)}",
-        "{'descr': 'nonsense', 'fortran_order': False, 'shape': (1,)}",
+        lambda whole: b"",
+        lambda whole: b"hello, world\n" * 99,
+        lambda whole: npy(TOY.images),
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[100:],
+        lambda whole: whole.replace(b"\xfa", b"\xfb", 1),
     ],
+    ids=["empty", "text", "one array", "first half", "no beginning", "a changed pixel"],
 )
-def test_an_array_with_a_senseless_header_is_refused(tmp_path: Path, header: str) -> None:
-    refusal(archive(tmp_path / "toy.npz", npy_header(header)))
+def test_a_damaged_file_is_rejected(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = save_npz(tmp_path / "toy.npz")
+    path.write_bytes(damage(path.read_bytes()))
+    assert "expected an .npz of plain arrays" in rejection(path)
 
 
-def test_a_member_that_is_no_array_is_refused(tmp_path: Path) -> None:
-    refusal(archive(tmp_path / "toy.npz", b"hello"))
-    refusal(archive(tmp_path / "toy.npz", b""))
-
-
-def test_a_changed_byte_is_found_or_does_no_harm(tmp_path: Path) -> None:
+def test_a_changed_byte_is_detected_or_has_no_effect_on_the_shapes(tmp_path: Path) -> None:
     path = save_npz(tmp_path / "toy.npz", images=TOY.images[:3], labels=TOY.labels[:3])
     whole = path.read_bytes()
-    refused = 0
-    for position in range(0, len(whole), 3):
-        for value in (0x00, 0xFF):
-            changed = bytearray(whole)
-            changed[position] = value
-            path.write_bytes(changed)
-            try:
-                data = load_npz(path, "toy")
-            except DataError as error:
-                assert str(error).startswith(f"{path}")  # noqa: PT017 - either will do
-                refused += 1
-            else:
-                assert len(data.train.images) == len(data.train.labels)
-    assert refused > len(whole) / 6
-
-
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        load_npz(tmp_path / "nowhere", "toy")
+    positions = range(0, len(whole), 7)
+    rejected = 0
+    for position in positions:
+        changed = bytearray(whole)
+        changed[position] ^= 0xFF
+        path.write_bytes(changed)
+        try:
+            data = load_npz(path, "toy")
+        except DataError:
+            rejected += 1
+        else:
+            assert len(data.train.images) == len(data.train.labels)
+    assert rejected > len(positions) / 2

@@ -1,4 +1,4 @@
-"""The export: another runtime answers as the network does."""
+"""The ONNX export: onnxruntime returns the probabilities of the network."""
 
 import json
 import sys
@@ -11,22 +11,18 @@ import onnx
 import onnxruntime
 import pytest
 
-from nncore import FCModel, scale_pixels
+from nncore import FCModel
 from nncore.repository import ModelRepository, PublishedModel
-from nncore.types import Array
 from trainer.errors import TrainerError
 from trainer.onnx_export import to_onnx
 
-ROOT = Path(__file__).parent.parent.parent
-SHAPES = [(28, 28), (6,), (2, 3, 4)]
-HIDDEN_SIZES: list[tuple[int, ...]] = [(), (9,), (12, 7, 8)]
 LABELS = ["cat", "chat", "кот", '"']
 
 
 def publish(
     root: Path, input_shape: Sequence[int] = (2, 3), hidden_sizes: Sequence[int] = (4,)
 ) -> PublishedModel:
-    """Publish a network of random weights and biases."""
+    """Publish a network with random weights and biases."""
     rng = np.random.default_rng(1)
     model = FCModel(input_shape, hidden_sizes, len(LABELS), rng=rng)
     for name, value in model.state_dict().items():
@@ -48,46 +44,24 @@ def session(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def assert_same_answers(published: PublishedModel, runtime: Any, images: Array) -> None:
-    (answers,) = runtime.run(["probabilities"], {"pixels": images})
-    assert answers.dtype == np.float32
-    np.testing.assert_allclose(answers, published.model.predict(images).T, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("hidden_sizes", HIDDEN_SIZES)
-@pytest.mark.parametrize("input_shape", SHAPES)
-def test_it_answers_as_the_network(
+@pytest.mark.parametrize("hidden_sizes", [(), (12, 7, 8)])
+@pytest.mark.parametrize("input_shape", [(28, 28), (6,), (2, 3, 4)])
+def test_the_export_returns_the_probabilities_of_the_network(
     tmp_path: Path, input_shape: tuple[int, ...], hidden_sizes: tuple[int, ...]
 ) -> None:
     published = publish(tmp_path, input_shape, hidden_sizes)
     runtime = session(to_onnx(published))
-    for batch in (1, 7, 300):
-        images = np.random.default_rng(batch).random((batch, *input_shape), np.float32)
-        assert_same_answers(published, runtime, images)
-
-
-def test_the_shipped_network_answers_its_probes() -> None:
-    published = ModelRepository(ROOT / "models").load("mnist", 1)
-    manifest = published.manifest
-    pixels = np.array([probe.pixels for probe in manifest.probes], np.uint8)
-    images = scale_pixels(pixels.reshape(-1, *manifest.input_shape))
-    runtime = session(to_onnx(published))
-    assert_same_answers(published, runtime, images)
-    (answers,) = runtime.run(None, {"pixels": images})
-    expected = [probe.probabilities for probe in manifest.probes]
-    np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-5)
-
-
-def test_inputs_and_outputs_have_names_and_shapes(tmp_path: Path) -> None:
-    runtime = session(to_onnx(publish(tmp_path, (2, 3, 4))))
     (pixels,), (probabilities,) = runtime.get_inputs(), runtime.get_outputs()
-    assert (pixels.name, pixels.type) == ("pixels", "tensor(float)")
-    assert pixels.shape == ["batch", 2, 3, 4]
-    assert (probabilities.name, probabilities.type) == ("probabilities", "tensor(float)")
-    assert probabilities.shape == ["batch", len(LABELS)]
+    assert (pixels.name, pixels.shape) == ("pixels", ["batch", *input_shape])
+    assert (probabilities.name, probabilities.shape) == ("probabilities", ["batch", len(LABELS)])
+    for batch in (1, 300):
+        images = np.random.default_rng(batch).random((batch, *input_shape), np.float32)
+        (answers,) = runtime.run(["probabilities"], {"pixels": images})
+        assert answers.dtype == np.float32
+        np.testing.assert_allclose(answers, published.model.predict(images).T, rtol=0, atol=1e-5)
 
 
-def test_the_metadata_tell_what_it_is(tmp_path: Path) -> None:
+def test_the_metadata_identify_the_version(tmp_path: Path) -> None:
     publish(tmp_path)
     published = publish(tmp_path)
     meta = session(to_onnx(published)).get_modelmeta()
@@ -95,40 +69,25 @@ def test_the_metadata_tell_what_it_is(tmp_path: Path) -> None:
     assert json.loads(metadata.pop("labels")) == LABELS
     assert metadata == {"name": "pets", "version": "2", "sha256": published.manifest.sha256}
     assert meta.version == 2
-    assert "pets" in meta.description
 
 
-def test_the_weights_are_those_of_the_network_under_their_names(tmp_path: Path) -> None:
+def test_weights_and_format_versions_are_those_of_the_documentation(tmp_path: Path) -> None:
     published = publish(tmp_path)
-    graph = onnx.load_from_string(to_onnx(published)).graph
+    model = onnx.load_from_string(to_onnx(published))
+    graph = model.graph
     exported = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     state = published.model.state_dict()
     assert list(exported) == list(state) == ["0.weight", "0.bias", "2.weight", "2.bias"]
     for name, value in state.items():
         np.testing.assert_array_equal(exported[name], value, strict=True)
-
-
-def test_the_operators_are_the_layers_in_their_order(tmp_path: Path) -> None:
-    model = onnx.load_from_string(to_onnx(publish(tmp_path)))
-    operators = [node.op_type for node in model.graph.node]
-    assert operators == ["Flatten", "Gemm", "Relu", "Gemm", "Softmax"]
-
-
-def test_runtimes_of_years_ago_know_the_versions_of_the_format(tmp_path: Path) -> None:
-    model = onnx.load_from_string(to_onnx(publish(tmp_path)))
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
     assert model.ir_version == 8
 
 
-def test_a_version_is_always_exported_as_the_same_bytes(tmp_path: Path) -> None:
-    published = publish(tmp_path)
-    assert to_onnx(published) == to_onnx(published)
-
-
-def test_without_the_extra_the_error_says_what_to_install(
+def test_without_the_extra_the_error_names_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = publish(tmp_path)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(TrainerError, match=r"expected the package onnx .*, got .*: .*make extras"):
+    with pytest.raises(TrainerError, match="pip install"):
         to_onnx(published)

@@ -1,4 +1,4 @@
-"""Lines come at once, and a bar is for a terminal only."""
+"""Log lines are flushed at once, and progress bars need a terminal."""
 
 import io
 import sys
@@ -9,7 +9,7 @@ from trainer.progress import log, progress_bar
 
 
 class Stream(io.StringIO):
-    """A stream that remembers what had been written when it was flushed."""
+    """A stream that keeps what it contained at the last flush."""
 
     flushed = ""
     terminal = False
@@ -21,7 +21,7 @@ class Stream(io.StringIO):
         return self.terminal
 
 
-def test_a_line_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Stream()
     monkeypatch.setattr(sys, "stdout", stream)
     log("epoch 1")
@@ -29,28 +29,21 @@ def test_a_line_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("total", [None, 100])
-def test_a_bar_is_mute_without_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, total: int | None
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_bar_is_shown_on_a_terminal_only_and_disappears(
+    monkeypatch: pytest.MonkeyPatch, total: int | None, *, terminal: bool
 ) -> None:
     stream = Stream()
-    monkeypatch.setattr(sys, "stderr", stream)
-    with progress_bar(total, "some-file", "B") as bar:
-        bar.update(50)
-    assert stream.getvalue() == ""
-
-
-@pytest.mark.parametrize("total", [None, 100])
-def test_a_bar_shows_on_a_terminal_and_vanishes(
-    monkeypatch: pytest.MonkeyPatch, total: int | None
-) -> None:
-    stream = Stream()
-    stream.terminal = True
+    stream.terminal = terminal
     monkeypatch.setattr(sys, "stderr", stream)
     with progress_bar(total, "some-file", "B") as bar:
         bar.update(50)
         bar.refresh()
     shown = stream.getvalue()
-    assert "some-file" in shown
-    assert "50.0" in shown
-    assert shown.endswith("\r")
-    assert "\n" not in shown
+    if terminal:
+        assert "some-file" in shown
+        assert "50.0" in shown
+        assert shown.endswith("\r")
+        assert "\n" not in shown
+    else:
+        assert shown == ""

@@ -1,10 +1,8 @@
-"""What `--dataset` may name: MNIST or a loud substitute, synthetic digits, a path; not nonsense."""
+"""`--dataset`: MNIST, its synthetic substitute, files and directories, and invalid values."""
 
-import os
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.support.data import idx_bytes, save_npz, small_mnist, toy_problem
@@ -36,108 +34,70 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def load(
-    dataset: str | Path, tmp_path: Path, *mirrors: str, data_dir: Path | None = None, seed: int = 0
+    dataset: str | Path, tmp_path: Path, *mirrors: str, data_dir: Path | None = None
 ) -> ImageData:
-    return load_dataset(str(dataset), data_dir, tmp_path / "cache", seed, mirrors)
+    return load_dataset(str(dataset), data_dir, tmp_path / "cache", 0, mirrors)
 
 
 @pytest.mark.parametrize("dataset", ["auto", "mnist"])
-def test_mnist_is_taken_where_it_can_be_had(
+def test_mnist_is_used_if_available_and_an_error_if_damaged(
     tmp_path: Path, data_dir: Path, dataset: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = load(dataset, tmp_path, data_dir=data_dir)
     assert (data.name, len(data.train)) == ("mnist", 40)
     assert capsys.readouterr().out == ""
+    (data_dir / "train-labels-idx1-ubyte").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="train-labels"):
+        load(dataset, tmp_path, data_dir=data_dir)
 
 
-def test_auto_says_loudly_that_it_falls_back_on_synthetic_digits(
+def test_auto_warns_that_it_uses_synthetic_digits(
     tmp_path: Path, dead_mirror: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = load("auto", tmp_path, dead_mirror)
     assert (data.name, len(data.train)) == ("synthetic", 30)
     output = capsys.readouterr().out
     assert "WARNING: TRAINING ON SYNTHETIC DIGITS INSTEAD" in output
-    assert "called 'synthetic', not 'mnist'" in output
-    assert f"could be had from none of {dead_mirror}" in output
+    assert f"from {dead_mirror}" in output
 
 
-def test_mnist_by_name_fails_and_says_what_to_do(tmp_path: Path, dead_mirror: str) -> None:
+def test_mnist_by_name_fails_with_the_remedies(tmp_path: Path, dead_mirror: str) -> None:
     with pytest.raises(DownloadError) as error:
         load("mnist", tmp_path, dead_mirror)
-    message = str(error.value)
-    assert "\n" not in message
     for part in (dead_mirror, "--data-dir", "DATA_DIR", "--dataset synthetic"):
-        assert part in message
+        assert part in str(error.value)
 
 
-@pytest.mark.parametrize("dataset", ["auto", "mnist"])
-def test_damaged_files_of_ones_own_are_an_error_and_no_reason_to_fall_back(
-    tmp_path: Path, data_dir: Path, dataset: str
-) -> None:
-    os.truncate(data_dir / "train-labels-idx1-ubyte", 9)
-    with pytest.raises(DataError, match="train-labels"):
-        load(dataset, tmp_path, data_dir=data_dir)
-
-
-@pytest.mark.parametrize("dataset", ["auto", "mnist"])
-def test_a_data_directory_that_is_not_there_is_an_error(tmp_path: Path, dataset: str) -> None:
-    with pytest.raises(DataError, match="nowhere"):
-        load(dataset, tmp_path, data_dir=tmp_path / "nowhere")
-
-
-def test_synthetic_digits_need_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_synthetic_digits_need_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = load("synthetic", tmp_path, data_dir=tmp_path / "nowhere")
-    assert data.name == "synthetic"
     assert data.test is not None
-    assert (len(data.train), len(data.test)) == (30, 20)
-    assert "WARNING" not in capsys.readouterr().out
+    assert (data.name, len(data.train), len(data.test)) == ("synthetic", 30, 20)
+    assert capsys.readouterr().out == ""
     assert not (tmp_path / "cache").exists()
 
 
-def test_synthetic_digits_follow_their_seed() -> None:
-    first, same, other = (synthetic_data(seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(first.train.images, same.train.images)
-    assert not np.array_equal(first.train.images, other.train.images)
-    assert "seed 3" in first.digests["generator"]
-
-
-def test_synthetic_test_images_are_never_training_images_of_any_seed_nearby() -> None:
-    sets = [synthetic_data(seed) for seed in range(4)]
+def test_synthetic_images_differ_between_seeds_and_between_training_and_test() -> None:
+    sets = [synthetic_data(seed) for seed in range(3)]
     train = {image.tobytes() for data in sets for image in data.train.images}
     test = {image.tobytes() for data in sets if data.test for image in data.test.images}
-    assert (len(train), len(test)) == (4 * 30, 4 * 20)
+    assert (len(train), len(test)) == (3 * 30, 3 * 20)
     assert not train & test
+    assert "seed 2" in sets[2].digests["generator"]
 
 
-def test_a_directory_gives_the_data_set_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_names_the_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy = toy_problem(30)
     folder = tmp_path / "letters"
     folder.mkdir()
     (folder / "train-images").write_bytes(idx_bytes(toy.images))
-    (folder / "train-labels").write_bytes(idx_bytes(toy.labels.astype(np.uint8)))
-    data = load(folder, tmp_path)
-    assert (data.name, len(data.train), data.test) == ("letters", 30, None)
+    (folder / "train-labels").write_bytes(idx_bytes(toy.labels.astype("u1")))
+    assert load(folder, tmp_path).name == "letters"
+    assert load(save_npz(tmp_path / "glyphs.npz"), tmp_path).name == "glyphs"
     monkeypatch.chdir(folder)
     assert load(".", tmp_path).name == "letters"
 
 
-def test_an_npz_gives_the_data_set_its_name(tmp_path: Path) -> None:
-    data = load(save_npz(tmp_path / "letters.npz"), tmp_path)
-    assert (data.name, len(data.train), data.test) == ("letters", 120, None)
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "letters.csv").write_text("a,b\n")
-    with pytest.raises(DataError, match=r"letters.csv: expected an \.npz"):
-        load(tmp_path / "letters.csv", tmp_path)
-
-
-@pytest.mark.parametrize("dataset", ["nonsense", "MNIST", "nowhere/toy.npz"])
-def test_nonsense_is_refused_with_what_may_be_said(tmp_path: Path, dataset: str) -> None:
-    with pytest.raises(DataError) as error:
-        load(tmp_path / dataset if "/" in dataset else dataset, tmp_path)
-    message = str(error.value)
-    assert message.startswith("expected auto, mnist, synthetic, an .npz file or a directory")
-    assert dataset in message
+@pytest.mark.parametrize("dataset", ["MNIST", "nowhere/toy.npz"])
+def test_an_unknown_data_set_is_rejected(tmp_path: Path, dataset: str) -> None:
+    with pytest.raises(DataError, match=f"expected auto, mnist, synthetic, .*{dataset}"):
+        load(dataset, tmp_path)

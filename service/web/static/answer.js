@@ -1,4 +1,4 @@
-// What the service answers, shown.
+// Shows the predictions of the service.
 
 const SURE = 0.6;
 const FOR = [214, 96, 32];
@@ -19,7 +19,7 @@ export class Answer {
   #explains = false;
   #part = (id) => document.getElementById(id);
 
-  // An answer of POST /predict?include=pixels,attributions, which took so many milliseconds.
+  // Shows a response of POST /predict?include=pixels,attributions and how long it took.
   show(answer, milliseconds) {
     const [prediction] = answer.predictions;
     this.#prediction = prediction;
@@ -27,7 +27,7 @@ export class Answer {
     this.#part("facts").textContent =
       `${answer.model}, version ${answer.version}, ${milliseconds.toFixed(0)} ms`;
     if (prediction.pixels.every((level) => level === 0)) {
-      this.#say("", "No ink to be found: draw a digit.", false);
+      this.#say("", "The image is blank: draw a digit.", false);
       this.#fill(prediction.probabilities.map(() => 0));
     } else {
       this.#read(prediction);
@@ -36,7 +36,7 @@ export class Answer {
   }
 
   fail(message) {
-    this.#forget("No answer.");
+    this.#forget("No prediction.");
     this.#fail(message);
   }
 
@@ -57,7 +57,7 @@ export class Answer {
     const order = probabilities.map((_, index) => index);
     order.sort((a, b) => probabilities[b] - probabilities[a]);
     if (confidence >= SURE) {
-      this.#say(label, `Read as ${label}, ${share(confidence)} sure.`, true);
+      this.#say(label, `Prediction: ${label}, ${share(confidence)}.`, true);
     } else {
       const guesses = order.slice(0, 2).map(
         (index) => `${names[index]} (${share(probabilities[index])})`,

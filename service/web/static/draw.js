@@ -1,4 +1,4 @@
-// The page: the sheet asks the service, the service's answer is shown.
+// The drawing page: sends the drawing to the service and shows its prediction.
 
 import { Answer } from "./answer.js";
 import { Sheet } from "./sheet.js";
@@ -12,7 +12,7 @@ const sheet = new Sheet(part("drawing"));
 const answer = new Answer();
 const samples = loadImage("page/samples.png");
 
-// What is to be read: the sheet or, until it is drawn on, the file that lies on it.
+// The image to classify if it is a file that was not drawn on; otherwise it is the drawing.
 let file = null;
 let asking = false;
 let askAgain = false;
@@ -24,7 +24,7 @@ async function loadImage(address) {
   return createImageBitmap(await response.blob());
 }
 
-// Asks about the newest drawing: never two requests at once, and none for what is drawn over.
+// Classifies the latest drawing; there is one request at a time.
 async function ask() {
   if (asking) {
     askAgain = true;
@@ -86,7 +86,7 @@ async function take(given) {
     sheet.show(await createImageBitmap(given));
     file = given;
   } catch {
-    answer.fail(`${given.name || "This"} is no picture that this browser can show.`);
+    answer.fail(`${given.name || "This"} is not an image that this browser can display.`);
   }
 }
 
@@ -111,7 +111,7 @@ function choose(tab) {
 sheet.addEventListener("change", () => {
   file = null;
   part("undo").disabled = part("clear").disabled = sheet.empty;
-  // After `take` has said whether a file lies there.
+  // After `take` has set `file`.
   queueMicrotask(ask);
 });
 
@@ -141,7 +141,7 @@ for (const tab of document.querySelectorAll("[role=tab]")) {
 part("copy").addEventListener("click", async (event) => {
   getSelection().selectAllChildren(part("code"));
   if (navigator.clipboard) {
-    // Absent where the page comes from another machine without TLS: the selection is left to copy.
+    // Without TLS, browsers have no clipboard for pages of other machines; the code stays selected.
     await navigator.clipboard.writeText(part("code").textContent);
     event.target.textContent = "Copied";
   }

@@ -1,8 +1,8 @@
-// The sheet of paper: strokes, a picture below them, undo.
+// The drawing area: strokes, an image below them, undo.
 
 const PAPER = "#fff";
 const INK = "#000";
-// Of a digit that fills most of the sheet it makes strokes as wide as MNIST's.
+// Strokes of a digit that fills most of the area are as wide as MNIST's.
 const BRUSH_SHARE = 1 / 16;
 
 export class Sheet extends EventTarget {
@@ -43,14 +43,14 @@ export class Sheet extends EventTarget {
     this.#change();
   }
 
-  // Lays a picture, an ImageBitmap, on an empty sheet.
+  // Replaces the drawing by an image, an ImageBitmap.
   show(picture) {
     this.#strokes = [];
     this.#picture = picture;
     this.#change();
   }
 
-  // The whole sheet as a PNG.
+  // Returns the drawing as a PNG.
   toBlob() {
     return new Promise((resolve) => this.#canvas.toBlob(resolve, "image/png"));
   }

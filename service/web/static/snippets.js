@@ -1,6 +1,6 @@
-// The request for an image, as one would write it.
+// Example requests in three languages.
 
-// Pixels as rows of numbers, a line each.
+// Returns one line of numbers per row of pixels.
 function rows(pixels, width, indent) {
   const lines = [];
   for (let start = 0; start < pixels.length; start += width) {

@@ -1,1 +1,0 @@
-"""The drawing page in Chromium. `page` drives it, `drawings` has digits to draw on it."""

@@ -11,12 +11,15 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 from nncore.types import Array
 from tests.integration.browser.conftest import ROOT_PATH
 from tests.integration.browser.drawings import digit, picture
 from tests.integration.browser.page import Page
 from tests.support.pictures import encode
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_the_page_works_under_a_root_path(browser: WebDriver, url: str) -> None:
 
 def test_the_response_and_the_image_that_the_network_saw_are_shown(page: Page) -> None:
     page.draw(digit(3))
-    assert "Read as 3" in page.text("verdict")
+    assert "Prediction: 3" in page.text("verdict")
     assert "mnist, version 1" in page.text("facts")
     shares = [bar.text for bar in page.browser.find_elements(By.CSS_SELECTOR, "#bars .share")]
     assert sum(float(share.strip("> %")) for share in shares) == pytest.approx(100, abs=0.6)
@@ -95,10 +98,10 @@ def test_pictures_are_dropped_pasted_chosen_and_sampled(page: Page, tmp_path: Pa
 
 def test_a_picture_without_a_digit_is_reported(page: Page) -> None:
     page.give("drop", encode(Image.new("L", (100, 100), 200)))
-    page.wait_for_text("verdict", "No ink")
+    page.wait_for_text("verdict", "blank")
     assert page.text("label") == ""
     page.give("drop", b"no picture", "notes.txt")
-    page.wait_for_text("error", "notes.txt is no picture")
+    page.wait_for_text("error", "notes.txt is not an image")
     assert page.draw(digit(1)) == "1"
     assert page.text("error") == ""
 
@@ -106,7 +109,7 @@ def test_a_picture_without_a_digit_is_reported(page: Page) -> None:
 def test_an_error_of_the_service_is_shown(page: Page) -> None:
     page.give("drop", encode(Image.new("1", (5000, 5000))))
     page.wait_for_text("error", "pixels")
-    assert page.text("verdict") == "No answer."
+    assert page.text("verdict") == "No prediction."
     (message,) = page.browser.get_log("browser")
     assert "422" in message["message"]
     page.browser.execute_script("window.fetch = async () => { throw new TypeError('network'); }")
@@ -156,3 +159,16 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(page: Page) -> None
     assert {"drawing", "sample", "file", "explain", "curl", "copy", "docs"} <= reached
     for element in page.browser.find_elements(By.CSS_SELECTOR, "button, input, canvas, a"):
         assert element.accessible_name, element.get_attribute("outerHTML")
+
+
+def test_the_documentation_sends_a_request_behind_a_path_prefix(
+    browser: WebDriver, url: str
+) -> None:
+    browser.get(f"{url}{ROOT_PATH}/docs#/Predict/predict")
+    wait = WebDriverWait(browser, 20)
+    wait.until(lambda page: page.find_element(By.CSS_SELECTOR, "button.execute")).click()
+    status = ".live-responses-table .response-col_status"
+    cell = wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, status)[1:])[0]
+    assert cell.text.startswith("200")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".opblock")) > 30
+    assert browser.get_log("browser") == []

@@ -13,6 +13,7 @@ from tests.support.server import ROOT
 DRAWINGS_PER_DIGIT = 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thickness", [0.4, 1.0, 1.6])
 def test_the_shipped_model_reads_varied_drawings(thickness: float) -> None:
     rng = np.random.default_rng(0)

@@ -1,1 +1,1 @@
-"""Tests of the model repository. Each file tests the module whose name it has."""
+"""Tests of the model repository: durable files, the manifest, publishing and loading."""

@@ -1,4 +1,4 @@
-"""Files that cannot be written: what was there stays, nothing is added, and the error names it."""
+"""A failed write leaves the old file, no other file, and an error with the file name."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from tests.support.data import tree
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every sync fail."""
+    """Make every fsync fail."""
 
     def fail(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -21,7 +21,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("full_disk")
-def test_what_cannot_be_replaced_stays_and_what_was_written_goes(tmp_path: Path) -> None:
+def test_a_failed_replacement_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     with pytest.raises(OSError, match="No space left"):
         replace_durably(tmp_path / "file", b"new")

@@ -6,7 +6,7 @@ from nncore.repository.manifest import Probe
 MANIFEST = Manifest("tiny", 1, [1, 2], [1], ["a", "b"], "0" * 64, [Probe([0], [0.5, 0.5])], {})
 
 
-def test_brackets_nested_to_any_depth_are_read_or_refused() -> None:
+def test_brackets_nested_to_any_depth_are_read_or_rejected() -> None:
     members = MANIFEST.to_json().rstrip()[:-1]
     for depth in range(900, 1100):
         with suppress(ValueError):

@@ -1,16 +1,13 @@
 import gzip
 import zlib
-from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.errors import RequestError
 from service.inputs.content_encoding import decompress
 
 PLAIN = b"pixels" * 100
-ENCODED = {"gzip": gzip.compress(PLAIN), "deflate": zlib.compress(PLAIN)}
+ENCODED = {"gzip": gzip.compress(PLAIN, mtime=0), "deflate": zlib.compress(PLAIN)}
 
 
 def check_rejected(status: int, body: bytes, encoding: str = "gzip", max_bytes: int = 600) -> None:
@@ -32,21 +29,9 @@ def test_gzip_and_deflate_are_decoded_up_to_the_limit(encoding: str) -> None:
     check_rejected(413, body, encoding, len(PLAIN) - 1)
 
 
-@pytest.mark.parametrize("encoding", ["br", "gzip, deflate", "x" * 10_000])
-def test_other_encodings_are_rejected(encoding: str) -> None:
-    check_rejected(415, ENCODED["gzip"], encoding)
-
-
-@pytest.mark.parametrize("body", [b"", PLAIN, ENCODED["gzip"][:-1], ENCODED["gzip"] + b"x"])
-def test_corrupt_bodies_are_rejected(body: bytes) -> None:
-    check_rejected(400, body)
-
-
-def test_a_bomb_is_rejected_without_decoding_it() -> None:
+def test_other_encodings_and_corrupt_bodies_are_rejected() -> None:
+    for encoding in ("br", "gzip, deflate", "x" * 10_000):
+        check_rejected(415, ENCODED["gzip"], encoding)
+    for body in (b"", PLAIN, ENCODED["gzip"][:-1], ENCODED["gzip"] + b"x"):
+        check_rejected(400, body)
     check_rejected(413, gzip.compress(bytes(2**24)), max_bytes=2**16)
-
-
-@given(start=st.sampled_from([b"", b"\x1f\x8b\x08\0", b"\x78\x9c"]), rest=st.binary(max_size=60))
-def test_any_bytes_are_decoded_or_rejected(start: bytes, rest: bytes) -> None:
-    with suppress(RequestError):
-        assert len(decompress(start + rest, "gzip", 100)) <= 100

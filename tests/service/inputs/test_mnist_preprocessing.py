@@ -41,17 +41,10 @@ def test_the_digit_fits_20x20_and_is_centred_by_its_mass() -> None:
     assert not EXPECTED[:3].any()
 
 
-@pytest.mark.parametrize("size", [40, 140, 193, 2800])
+@pytest.mark.parametrize("size", [40, 193, 1400])
 @pytest.mark.parametrize(
     ("foreground", "background"),
-    [
-        (WHITE, BLACK),
-        (BLACK, WHITE),
-        ((30, 40, 160), (250, 240, 200)),
-        ((120, 120, 120), (160, 160, 160)),
-        ((255, 240, 0), WHITE),
-        (WHITE, (0, 130, 250)),
-    ],
+    [(WHITE, BLACK), (BLACK, WHITE), ((120, 120, 120), (160, 160, 160)), (WHITE, (0, 130, 250))],
 )
 def test_size_colour_and_polarity_do_not_matter(
     size: int, foreground: Colour, background: Colour
@@ -59,7 +52,7 @@ def test_size_colour_and_polarity_do_not_matter(
     check_close(preprocess(draw(size, foreground, background)), EXPECTED, 12 if size < 84 else 6)
 
 
-@pytest.mark.parametrize("at", [(0, 0), (700, 0), (0, 500), (380, 120)])
+@pytest.mark.parametrize("at", [(0, 0), (700, 500)])
 def test_the_position_does_not_matter(at: tuple[int, int]) -> None:
     check_close(preprocess(draw(200, BLACK, WHITE, (900, 700), at)), EXPECTED)
     check_close(preprocess(draw(60, (20, 20, 60), WHITE, (3000, 2400), at)), EXPECTED, 12)
@@ -68,20 +61,16 @@ def test_the_position_does_not_matter(at: tuple[int, int]) -> None:
 def test_noise_is_background(rng: np.random.Generator) -> None:
     drawing = np.asarray(draw(200, (60, 60, 90), (200, 200, 190), (400, 300), (150, 60)))
     noisy = np.clip(drawing + rng.normal(0, 6, drawing.shape), 0, 255).astype(np.uint8)
-    image = preprocess(Image.fromarray(noisy))
-    check_close(image, EXPECTED, 8)
-    assert not image[:3].any()
-
-
-@pytest.mark.parametrize("deviation", [0, 1, 6, 15])
-@pytest.mark.parametrize("size", [28, 600])
-def test_a_picture_of_noise_is_blank(rng: np.random.Generator, deviation: float, size: int) -> None:
-    picture = np.clip(rng.normal(200, deviation, (size, size, 3)), 0, 255).astype(np.uint8)
-    assert preprocess_digit(Image.fromarray(picture), (28, 28)) is None
+    check_close(preprocess(Image.fromarray(noisy)), EXPECTED, 8)
+    for deviation in (0, 1, 15):
+        picture = np.clip(rng.normal(200, deviation, (600, 600, 3)), 0, 255).astype(np.uint8)
+        assert preprocess_digit(Image.fromarray(picture), (28, 28)) is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (1, 100_000), (100_000, 1), (3, 5)])
-def test_pictures_of_extreme_sizes(size: tuple[int, int], rng: np.random.Generator) -> None:
+def test_pictures_of_extreme_sizes_are_read(
+    size: tuple[int, int], rng: np.random.Generator
+) -> None:
     levels = rng.integers(0, 256, (size[1], size[0])).astype(np.uint8)
     image = preprocess_digit(Image.fromarray(levels), (28, 28))
     assert image is None or image.shape == (28, 28)
@@ -92,31 +81,18 @@ def test_images_of_mnist_are_unchanged() -> None:
         np.testing.assert_array_equal(preprocess(Image.fromarray(levels)), EXPECTED)
 
 
-def test_a_thin_line_is_not_faint() -> None:
+def test_a_thin_line_is_not_faint_and_a_dot_is_a_block_in_the_centre() -> None:
     picture = Image.new("L", (800, 800), 255)
     ImageDraw.Draw(picture).line([100, 100, 700, 700], fill=0, width=3)
     image = preprocess(picture)
     assert image.max() == 255
     assert (np.diag(image)[6:20] > 100).all()
-
-
-def test_a_one_sided_digit_stays_inside() -> None:
-    picture = Image.new("L", (400, 400), 0)
-    pencil = ImageDraw.Draw(picture)
-    pencil.rectangle([20, 20, 120, 380], fill=255)
-    pencil.line([120, 200, 380, 200], fill=255, width=20)
-    assert box_size(preprocess(picture))[0] in (19, 20, 21)
-
-
-def test_a_dot_becomes_a_block_in_the_centre() -> None:
     picture = Image.new("L", (100, 100), 255)
     picture.putpixel((80, 10), 0)
-    image = preprocess(picture)
-    assert image[14, 14] == 255
-    np.testing.assert_allclose(centre_of_mass(image), 14, atol=0.6)
+    np.testing.assert_allclose(centre_of_mass(preprocess(picture)), 14, atol=0.6)
 
 
-@pytest.mark.parametrize("shape", [(14, 14), (56, 84), (7, 9), (1, 30)])
+@pytest.mark.parametrize("shape", [(14, 14), (56, 84), (1, 30)])
 def test_the_proportions_are_those_of_the_shape(shape: tuple[int, int]) -> None:
     image = preprocess(draw(560, BLACK, WHITE), shape)
     if min(shape) >= 14:

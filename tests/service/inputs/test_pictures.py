@@ -1,6 +1,5 @@
 import json
 import random
-import struct
 import subprocess
 import sys
 import zlib
@@ -11,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from nncore.types import Array
@@ -91,25 +88,12 @@ def test_16_bit_png_and_run_length_encoded_bmp() -> None:
     check_close(bmp(PICTURE.width, PICTURE.height, 1, b"\0\0".join(lines) + b"\0\1"))
 
 
-def test_only_the_first_frame_counts() -> None:
-    other = Image.new("RGB", PICTURE.size, WHITE)
-    for file_type in ("PNG", "WEBP", "MPO"):
-        check_close(encode(PICTURE, file_type, save_all=True, append_images=[other] * 3))
-    motion_photo = FILES["jpeg"] + random.Random(0).randbytes(2**22)
-    check_close(motion_photo)
-
-
-@pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("file_type", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_is_rotated_as_its_exif_says(orientation: int, file_type: str) -> None:
-    stored = PICTURE.transpose(STORED_AS[orientation - 2])
-    for big_endian in (False, True):
-        check_close(encode(stored, file_type, exif=exif(orientation, big_endian=big_endian)))
-
-
-@pytest.mark.parametrize("damaged", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(6)[:20]])
-def test_a_damaged_exif_does_not_matter(damaged: bytes) -> None:
-    for file_type in ("PNG", "JPEG", "WEBP"):
+def test_a_picture_is_rotated_as_its_exif_says(file_type: str) -> None:
+    for orientation, transpose in enumerate(STORED_AS, start=2):
+        data = exif(orientation, big_endian=bool(orientation % 2))
+        check_close(encode(PICTURE.transpose(transpose), file_type, exif=data))
+    for damaged in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(6)[:20]):
         check_close(encode(PICTURE, file_type, exif=damaged))
 
 
@@ -129,15 +113,9 @@ def test_transparent_pixels_are_white() -> None:
     check_close(encode(paletted, transparency=paletted.getpixel((0, 0))))
 
 
-@pytest.mark.parametrize("colour", ["white", "black", "gray", "#0000"])
-def test_a_blank_picture_is_background(colour: str) -> None:
-    assert not read(encode(Image.new("RGBA", (60, 40), colour))).any()
-
-
-@pytest.mark.parametrize("recenter", [False, True])
-def test_images_of_mnist_are_unchanged(recenter: bool) -> None:
-    data = encode(Image.fromarray(EXPECTED))
-    np.testing.assert_array_equal(read(data, recenter=recenter), EXPECTED)
+def test_a_blank_picture_is_background() -> None:
+    for colour in ("white", "black", "gray", "#0000"):
+        assert not read(encode(Image.new("RGBA", (60, 40), colour))).any()
 
 
 def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
@@ -148,14 +126,6 @@ def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
     assert not read(encode(Image.new("RGBA", (9, 9), (*WHITE, 0))), recenter=False).any()
     for size in ((1, 1), (1, 1000), (1000, 1)):
         assert read(encode(Image.new("L", size, WHITE[0])), recenter=False).shape == SHAPE
-
-
-def test_files_keep_their_order() -> None:
-    blank = encode(Image.new("L", (9, 9)))
-    files = [blank, FILES["jpeg"], encode(draw(1500, BLACK, WHITE)), blank, FILES["bmp"]]
-    images = read_pictures(files, (14, 20), recenter=True)
-    assert images.shape == (5, 14, 20)
-    assert [image.max() > 220 for image in images] == [False, True, True, False, True]
 
 
 def test_other_files_are_rejected() -> None:
@@ -169,10 +139,10 @@ def test_other_files_are_rejected() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_truncated_and_damaged_files_are_rejected(name: str) -> None:
-    for tenth in range(1, 10):
-        check_rejected(FILES[name][: len(FILES[name]) * tenth // 10], "damaged")
+    for quarter in range(1, 4):
+        check_rejected(FILES[name][: len(FILES[name]) * quarter // 4], "damaged")
     chance = random.Random(0)
-    for _ in range(100):
+    for _ in range(20):
         data = bytearray(FILES[name])
         for _ in range(chance.randint(1, 8)):
             # More often in the headers, where more can go wrong.
@@ -181,45 +151,26 @@ def test_truncated_and_damaged_files_are_rejected(name: str) -> None:
             read(bytes(data))
 
 
-STARTS = [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1\0\x40Exif\0\0"]
-STARTS += [b"RIFF\x40\0\0\0WEBP" + kind for kind in (b"VP8X", b"VP8L")]
-STARTS += [b"BM", b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"]
-
-
-@given(start=st.sampled_from(STARTS), rest=st.binary(max_size=200))
-def test_any_bytes_are_decoded_or_rejected(start: bytes, rest: bytes) -> None:
-    with suppress(RequestError):
-        read(start + rest)
-
-
 def hostile_files() -> dict[str, tuple[bytes, str]]:
     """Return files that cost plain Pillow seconds or 100 MB, and words of the error."""
     jpeg = FILES["jpeg"]
     size = jpeg.index(b"\xff\xc0") + 5
     progressive = encode(Image.new("RGB", (2000, 2000)), "JPEG", progressive=True)
     last_scan = progressive[progressive.rfind(b"\xff\xda") : -2]
-    canvas = b"WEBPVP8X" + struct.pack("<IB3x", 10, 0) + (16382).to_bytes(3, "little") * 2
     zeros = zlib.compress(bytes(2**24), 9)
     pixels = png_chunk(b"IDAT", zeros)
-    profile = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20), 9))
     text = png_chunk(b"iTXt", b"a" + bytes(5) + b"x" * 2**23)
     compressed_texts = [png_chunk(b"zTXt", b"a\0\0" + zeros)] * 9
     many_chunks = [png_chunk(b"prVt", b"")] * 10**6
-    exif_segments = (b"\xff\xe1\x03\x00Exif\0\0" + bytes(0x300 - 8)) * 8000
     return {
         "PNG, large": (png(30_000, 30_000, pixels), "at most 9437184 pixels"),
-        "PNG, surplus pixels": (png(28, 28, pixels), ""),
         "PNG, long text": (png(28, 28, text, pixels), "complex"),
         "PNG, compressed texts": (png(28, 28, *compressed_texts, pixels), "complex"),
-        "PNG, many profiles": (png(28, 28, *[profile] * 5000, pixels), "complex"),
         "PNG, many chunks": (png(28, 28, *many_chunks, pixels), "complex"),
         "JPEG, large": (jpeg[:size] + b"\xff" * 4 + jpeg[size + 4 :], "at most 12582912 pixels"),
-        "JPEG, CMYK": (encode(Image.new("CMYK", (3000, 2400)), "JPEG"), "at most 6291456 pixels"),
         "JPEG, many segments": (b"\xff\xd8" + b"\xff\xe0\0\2" * 10**6, "complex"),
-        "JPEG, much Exif": (jpeg[:2] + exif_segments + jpeg[2:], "complex"),
         "JPEG, many scans": (progressive[:-2] + last_scan * 1000 + b"\xff\xd9", "complex"),
         "WebP, large": (encode(Image.new("L", (4100, 1100)), "WEBP"), "at most 4194304 pixels"),
-        "WebP, huge": (b"RIFF" + struct.pack("<I", 2**20) + canvas + bytes(2**20), "at most"),
         "BMP, large": (bmp(2**30, 2**30, 0, b""), "at most 4194304 pixels"),
         "BMP, many runs": (bmp(1000, 1000, 1, b"\0\0" * 2**20), "complex"),
     }
@@ -235,7 +186,7 @@ def test_the_pixels_of_a_request_are_limited() -> None:
 MEASURE = """
 import json, sys
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from service.errors import RequestError
 from service.inputs.pictures import read_pictures
 
@@ -246,12 +197,12 @@ def memory(name):
 for path in sys.argv[1:]:
     data = Path(path).read_bytes()
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    before, start, detail = memory("VmRSS"), perf_counter(), ""
+    before, start, detail = memory("VmRSS"), process_time(), ""
     try:
         read_pictures([data], (28, 28), recenter=True)
     except RequestError as error:
         detail = error.detail
-    print(json.dumps([perf_counter() - start, memory("VmHWM") - before, detail]))
+    print(json.dumps([process_time() - start, memory("VmHWM") - before, detail]))
 """
 
 
@@ -275,6 +226,7 @@ def test_hostile_files_take_little_time_and_memory(tmp_path: Path) -> None:
         assert megabytes < 48, name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_largest_pictures_take_less_than_110_mb(tmp_path: Path) -> None:
     rotated: dict[str, Any] = {"exif": exif(6)}
@@ -282,11 +234,9 @@ def test_the_largest_pictures_take_less_than_110_mb(tmp_path: Path) -> None:
     phone = Image.new("RGB", (4080, 3072), WHITE)
     files = [
         encode(largest, compress_level=1, **rotated),
-        encode(largest.convert("LA"), compress_level=1, **rotated),
         encode(largest.convert("L"), compress_level=1, transparency=3, **rotated),
         encode(phone, "JPEG", progressive=True, subsampling=0, **rotated),
         encode(largest.crop((0, 0, 2048, 2048)), "WEBP", method=0, **rotated),
-        encode(largest.crop((0, 0, 2048, 2048)), "BMP"),
     ]
     for seconds, megabytes, detail in measure(tmp_path, files):
         assert not detail

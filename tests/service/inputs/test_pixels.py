@@ -1,5 +1,3 @@
-"""Images as JSON: every regular nesting is read exactly, every other value is rejected."""
-
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,10 +29,7 @@ NOT_IMAGES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4), max
 
 
 def decode(document: Any, reader: PixelReader = READER, **spacing: Any) -> Array:
-    return decode_body(json.dumps(document, **spacing).encode(), reader)
-
-
-def decode_body(body: bytes, reader: PixelReader = READER) -> Array:
+    body = json.dumps(document, **spacing).encode()
     return decode_pixels(reader, 10, body, Options())
 
 
@@ -68,25 +63,14 @@ def check(pixels: Any, reader: PixelReader = READER, image_shape: tuple[int, ...
         assert caught.value.status == 422
 
 
-@given(numbers=BATCHES, layout=st.sampled_from(LAYOUTS), indent=st.sampled_from([None, 1]))
-def test_every_nesting_is_read_as_numpy_reads_it(
-    numbers: list[float], layout: tuple[int, ...], indent: int | None
-) -> None:
-    if layout in LAYOUTS[:2]:
-        numbers = numbers[:12]
-    images = decode({"pixels": nest(numbers, layout)}, indent=indent)
-    expected = scale_pixels(np.array(numbers, dtype=np.float64).reshape(-1, 12))
-    np.testing.assert_array_equal(images, expected, strict=True)
-
-
 @given(
     numbers=BATCHES,
     layout=st.sampled_from(LAYOUTS),
     intruder=NOT_IMAGES,
-    change=st.sampled_from(["replace", "insert", "delete", "wrap", "move"]),
+    change=st.sampled_from(["nothing", "replace", "insert", "delete", "wrap", "move"]),
     data=st.data(),
 )
-def test_a_changed_nesting_is_rejected_unless_it_is_regular_too(
+def test_images_are_read_as_numpy_reads_them_and_irregular_arrays_rejected(
     numbers: list[float], layout: tuple[int, ...], intruder: Any, change: str, data: st.DataObject
 ) -> None:
     if layout in LAYOUTS[:2]:
@@ -105,15 +89,13 @@ def test_a_changed_nesting_is_rejected_unless_it_is_regular_too(
         del array[at]
     elif change == "wrap":
         array[at] = [array[at]]
-    else:
+    elif change == "move":
         other = data.draw(st.sampled_from(arrays))
         other.append(array.pop(at)) if other is not array[at] else array.pop(at)
     check(pixels)
 
 
-@pytest.mark.parametrize(
-    "image_shape", [(4,), (1, 4), (4, 1), (2, 2), (1, 1), (1, 2, 3), (2, 2, 1)]
-)
+@pytest.mark.parametrize("image_shape", [(4,), (1, 4), (4, 1), (1, 1), (2, 2, 1)])
 @given(nested=st.recursive(st.just(7), lambda inner: st.lists(inner, max_size=4), max_leaves=30))
 def test_images_of_any_shape(image_shape: tuple[int, ...], nested: Any) -> None:
     reader = PixelReader(image_shape, max_batch=8)
@@ -122,54 +104,41 @@ def test_images_of_any_shape(image_shape: tuple[int, ...], nested: Any) -> None:
         check(pixels, reader, image_shape)
 
 
-@pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("image_shape", [(28, 28), (784, 1), (1, 1)])
 def test_a_full_batch_of_any_shape_is_within_the_bound_on_structure(
-    image_shape: tuple[int, ...], batch: int
+    image_shape: tuple[int, ...],
 ) -> None:
-    reader = PixelReader(image_shape, max_batch=batch)
-    images = np.full((batch, *image_shape), 7)
-    body = json.dumps({"pixels": images.tolist()}, indent=8).encode() + b" " * 1_000_000
-    assert decode_body(body, reader).shape == (batch, images[0].size)
-    many = [7] * (images.size * 20 + 20_000)
-    with pytest.raises(RequestError, match=f"at most {batch} images a request") as caught:
-        decode({"pixels": many}, reader)
+    reader = PixelReader(image_shape, max_batch=8)
+    images = np.full((8, *image_shape), 7)
+    assert decode({"pixels": images.tolist()}, reader, indent=8).shape == (8, images[0].size)
+    with pytest.raises(RequestError, match="at most 8 images per request") as caught:
+        decode({"pixels": [7] * (images.size * 20 + 20_000)}, reader)
     assert caught.value.status == 422
 
 
 def test_threads_get_their_own_images() -> None:
     def decode_repeatedly(level: int) -> bool:
-        body = json.dumps({"pixels": np.full((8, 12), level).tolist()}).encode()
         expected = scale_pixels(np.full((8, 12), level))
-        return all(np.array_equal(decode_body(body), expected) for _ in range(100))
+        document = {"pixels": np.full((8, 12), level).tolist()}
+        return all(np.array_equal(decode(document), expected) for _ in range(100))
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(decode_repeatedly, range(100, 104)))
 
 
 @pytest.mark.parametrize(
-    ("dtype", "max_value"), [("u1", 255), ("<f8", 255), (">i4", 255), ("?", 1)]
-)
-def test_levels_of_any_dtype_are_scaled(dtype: str, max_value: int) -> None:
-    levels = np.array([[0, 0], [max_value, 0]], dtype)
-    expected = np.array([[0, 0], [1, 0]], np.float32)
-    np.testing.assert_array_equal(scale_levels(levels, max_value), expected, strict=True)
-
-
-@pytest.mark.parametrize(
     ("level", "max_value", "words"),
     [
-        (255.5, 255, "expected numbers from 0 to 255, got 255.5 in image 1$"),
+        (255.5, 255, "from 0 to 255, got 255.5 in image 1$"),
         (-1, 255, "got -1 in image 1"),
-        (1e300, 255, "got 1e\\+300 in image 1"),
         (np.nan, 255, "got nan in image 1"),
-        (np.nan, 1, "expected numbers from 0 to 1, got nan in image 1"),
+        (np.nan, 1, "from 0 to 1, got nan in image 1"),
         (-np.inf, 1, "got -inf in image 1"),
         (2, 1, "got 2 in image 1: divide grey levels by 255"),
         (0.5, 255, "only numbers from 0 to 1 in image 1"),
     ],
 )
-def test_levels_out_of_range(level: float, max_value: int, words: str) -> None:
+def test_levels_out_of_range_are_rejected(level: float, max_value: int, words: str) -> None:
     levels = np.zeros((2, 3))
     levels[1, 2] = level
     with pytest.raises(RequestError, match=words) as caught:

@@ -1,1 +1,0 @@
-"""Loading and hot reload of versions. Small untrained networks are published for it."""

@@ -1,1 +1,0 @@
-"""Metrics and log lines. The tests read them as a scraper and a log collector do."""

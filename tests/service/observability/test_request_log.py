@@ -1,14 +1,11 @@
 import json
 import logging
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import create_environ
 
-from service.errors import RequestError
 from service.observability.log_format import JsonFormatter, TextFormatter
 from tests.service.conftest import MakeClient
 
@@ -61,15 +58,20 @@ def test_probes_and_scrapes_are_logged_at_debug(
 def test_an_error_of_the_service_is_logged_with_its_reason(
     make_client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = make_client(model_name="letters")
-    predict(client)
+    predict(make_client(model_name="letters"))
     assert "no model 'letters'" in fields_of(caplog)["error"]
-    caplog.clear()
-    environ = create_environ("/predict")
-    middleware = client.application.extensions["nodestack.middleware"]
-    middleware.admit(environ)
-    middleware.begin(environ, RequestError(503, "server overloaded"))(Mock())
-    assert fields_of(caplog)["error"] == "server overloaded"
+
+
+def test_no_response_and_no_log_line_contains_a_key(
+    make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, seen = make_client(api_keys=frozenset({"the-key"})), ""
+    for path in ("/", "/models", "/metrics", "/openapi.json", "/docs", "/nowhere"):
+        for headers in ({"X-API-Key": "the-key"}, {"Authorization": "Bearer the-wrong-key"}):
+            seen += client.get(path, headers=headers).text
+    seen += "".join(str(vars(record)) for record in caplog.records)
+    assert "/models" in seen
+    assert not any(key in seen for key in ("the-key", "the-wrong-key"))
 
 
 def test_text_lines_quote_what_is_not_plain(
@@ -80,13 +82,3 @@ def test_text_lines_quote_what_is_not_plain(
     assert len(line.splitlines()) == 1
     assert " status=404 " in line
     assert 'path="/no where\\"=' in line
-
-
-@pytest.mark.parametrize("formatter", [TEXT_FORMAT, JSON_FORMAT])
-def test_a_traceback_is_logged(formatter: logging.Formatter) -> None:
-    error = (ValueError, ValueError("broken"), None)
-    line = formatter.format(
-        logging.LogRecord("x", logging.ERROR, "x", 1, "it %s", ("fails",), error)
-    )
-    assert "it fails" in line
-    assert "ValueError: broken" in line

@@ -1,1 +1,0 @@
-"""The drawing page over HTTP. `tests/integration/browser` runs its scripts in Chromium."""

@@ -12,24 +12,18 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 MAX_PAGE_BYTES = 100_000
 
 
-def test_a_browser_gets_the_page(client: FlaskClient) -> None:
+def test_a_browser_gets_the_page_and_other_clients_the_endpoints(client: FlaskClient) -> None:
     response = client.get("/", headers=BROWSER)
     assert response.content_type == "text/html; charset=utf-8"
     assert "Accept" in response.vary
-    assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert "Set-Cookie" not in response.headers
     assert response.text.count("<li>") == 10
-
-
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html;q=0.5, */*", None])
-def test_other_clients_get_the_endpoints(client: FlaskClient, accept: str | None) -> None:
-    response = client.get("/", headers={"Accept": accept} if accept else {})
-    assert response.content_type == "application/json"
-    assert "Accept" in response.vary
-    document = response.get_json()
-    assert document["status"] == "alive"
-    endpoints = {"POST /predict", "GET /docs", "POST /v2/models/<name>/infer"}
-    assert endpoints <= set(document["endpoints"])
+    for accept in ("*/*", "application/json", "text/html;q=0.5, */*"):
+        response = client.get("/", headers={"Accept": accept})
+        assert response.content_type == "application/json"
+        assert "Accept" in response.vary
+        endpoints = {"POST /predict", "GET /docs", "POST /v2/models/<name>/infer"}
+        assert endpoints <= set(response.get_json()["endpoints"])
 
 
 def test_the_page_is_small_and_all_of_it_comes_from_the_service(client: FlaskClient) -> None:
@@ -66,14 +60,31 @@ def test_no_other_file_is_served(client: FlaskClient, name: str) -> None:
     assert client.get(f"/page/{name}").status_code == 404
 
 
-def test_the_page_loads_without_a_model(make_client: MakeClient) -> None:
-    response = make_client(model_name="letters").get("/", headers=BROWSER)
-    assert response.status_code == 200
-    assert "<li>" not in response.text
-
-
-def test_the_page_shows_the_labels_and_the_shape_of_its_model(tmp_path: Path) -> None:
+def test_the_page_shows_the_labels_and_the_shape_of_its_model(
+    tmp_path: Path, make_client: MakeClient
+) -> None:
     publish(tmp_path, (8, 6), labels=["<shirt>", "shoe"])
     html = make_app(Settings(model_dir=str(tmp_path))).test_client().get("/", headers=BROWSER).text
     assert "&lt;shirt&gt;" in html
     assert 'width="6" height="8"' in html
+    without_model = make_client(model_name="letters").get("/", headers=BROWSER)
+    assert without_model.status_code == 200
+    assert "<li>" not in without_model.text
+
+
+def test_the_documentation_may_load_nothing_from_other_hosts(client: FlaskClient) -> None:
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert not re.search(r"unsafe|\w+://", policy)
+
+
+def test_every_file_of_the_documentation_is_served(client: FlaskClient) -> None:
+    files = re.findall(r'(?:href|src)="([^"]+)"', client.get("/docs").text)
+    assert len(files) >= 4
+    types = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
+    for file in files:
+        assert not file.startswith(("/", "http")), "a path prefix would break it"
+        response = client.get(f"/{file}")
+        assert response.status_code == 200
+        assert response.mimetype == types.get(Path(file).suffix, "application/json")

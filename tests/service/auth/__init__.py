@@ -1,1 +1,0 @@
-"""Access control of requests over HTTP. Both parts of it are off by default."""
