@@ -114,7 +114,7 @@ def test_memory(tmp_path: Path, versions: Versions, record: Record, long: bool, 
             Load(service.port, [versions.request], 1) as others,
             attacking(service, ATTACKS[name]()),
         ):
-            time.sleep(8 if long else 0.5)
+            time.sleep(8 if long else 1)
         peak = max(map(peak_megabytes, service.workers))
     check_replies(others.replies)
     longest = max(reply.seconds for reply in others.replies)
