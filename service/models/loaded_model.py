@@ -69,7 +69,7 @@ def load_model(repository: ModelRepository, name: str, version: int, max_batch: 
         labels=class_labels(manifest.labels),
         images=PixelReader(manifest.input_shape, max_batch),
         recenter=isinstance(data_set, dict) and data_set.get("name") in _DIGIT_DATA_SETS,
-        predict=lambda images: network.predict(images).T,
+        predict=lambda images: np.ascontiguousarray(network.predict(images).T),
         attribute=network.attribute,
     )
 

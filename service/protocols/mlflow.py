@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 
-import numpy as np
 from flask import Blueprint, Response, request
 from simdjson import Array as JsonArray
 from simdjson import Object as JsonObject
@@ -46,7 +45,7 @@ def create_mlflow_routes(inference: Inference) -> Blueprint:
         model = inference.registry.get()
 
         def encode(probabilities: Array) -> Response:
-            return json_response({"predictions": np.ascontiguousarray(probabilities)}, model)
+            return json_response({"predictions": probabilities}, model)
 
         return inference.answer(model, lambda body: decode(model.images, body), encode)
 

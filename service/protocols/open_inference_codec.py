@@ -87,7 +87,7 @@ def read_request(model: LoadedModel, json_size: str | None, body: bytes) -> Infe
 
 def encode_response(model: LoadedModel, request: InferRequest, probabilities: Array) -> Response:
     """Return the response: JSON, and after it the data of the outputs requested in binary."""
-    rows = np.ascontiguousarray(probabilities, "<f4")
+    rows = probabilities.astype("<f4", copy=False)
     document: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version)}
     if request.id is not None:
         document["id"] = request.id

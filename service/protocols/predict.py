@@ -117,15 +117,14 @@ def encode_predictions(
     model: LoadedModel, probabilities: Array, top_k: int | None, details: Mapping[str, Array]
 ) -> Response:
     """Return the response; `details` are further members of the predictions, `(batch, ...)`."""
-    rows = np.ascontiguousarray(probabilities)
     labels = model.labels
     predictions: list[dict[str, Any]] = [
         {"label": labels[winner], "confidence": row[winner], "probabilities": row}
-        for row, winner in zip(rows, rows.argmax(axis=1).tolist(), strict=True)
+        for row, winner in zip(probabilities, probabilities.argmax(axis=1).tolist(), strict=True)
     ]
     if top_k is not None:
-        likeliest = np.argsort(-rows, axis=1, kind="stable")[:, :top_k].tolist()
-        for prediction, row, classes in zip(predictions, rows, likeliest, strict=True):
+        likeliest = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k].tolist()
+        for prediction, row, classes in zip(predictions, probabilities, likeliest, strict=True):
             prediction["top_k"] = [
                 {"label": labels[index], "probability": row[index]} for index in classes
             ]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from flask import Blueprint, Response
 from simdjson import Object as JsonObject
 
@@ -53,8 +52,7 @@ def create_tensorflow_serving_routes(inference: Inference) -> Blueprint:
             return images
 
         def encode(probabilities: Array) -> Response:
-            document = {_RESPONSE_MEMBERS[form]: np.ascontiguousarray(probabilities)}
-            return json_response(document, model)
+            return json_response({_RESPONSE_MEMBERS[form]: probabilities}, model)
 
         return inference.answer(model, decode, encode)
 
