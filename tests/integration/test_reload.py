@@ -77,7 +77,7 @@ def load(service: Service, clients: int = 4) -> Iterator[list[dict[str, Any]]]:
 
 
 def check_answers(answers: list[dict[str, Any]], expected: dict[int, Array]) -> None:
-    """Check that every answer is what the version it names gives."""
+    """Check that every answer is that of the version it names."""
     assert answers
     for answer in answers:
         got = [prediction["probabilities"] for prediction in answer["predictions"]]

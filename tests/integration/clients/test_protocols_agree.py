@@ -1,4 +1,4 @@
-"""Every protocol gives the same answer to the same image, over plain HTTP."""
+"""Every protocol returns the same probabilities for the same image, over plain HTTP."""
 
 import io
 import json
