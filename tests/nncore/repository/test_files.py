@@ -32,3 +32,11 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_other(tmp_path: Path) -
 def test_the_error_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"No space left on device: '.*/file'"):
         write_durably(tmp_path / "file", b"content")
+
+
+def test_a_reader_of_the_old_file_is_not_affected_by_its_replacement(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    with (tmp_path / "file").open("rb") as reader:
+        replace_durably(tmp_path / "file", b"new")
+        assert reader.read() == b"old"
+    assert tree(tmp_path) == {"file": b"new"}
