@@ -30,7 +30,7 @@ bind = f"{_host}:{_settings.port}"
 certfile = _settings.tls_cert_file or None
 keyfile = _settings.tls_key_file or None
 workers = _settings.workers
-# Compared with uvicorn's worker in docs/server.md.
+# Compared with uvicorn's worker in docs/design.md.
 worker_class = "asgi"
 asgi_lifespan = "off"
 forwarded_allow_ips = ",".join(map(str, _settings.forwarded_allow_ips))
