@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -216,6 +217,7 @@ def _read(file: Path) -> Samples:
 
 
 def _write(file: Path, samples: Samples) -> None:
-    unfinished = file.with_suffix(".unfinished")
+    # A scrape and the background thread may write at the same time.
+    unfinished = file.with_suffix(f".{get_ident()}")
     unfinished.write_bytes(orjson.dumps(samples))
     unfinished.replace(file)

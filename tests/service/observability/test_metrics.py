@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,17 @@ def test_the_counts_of_ended_workers_remain_and_their_gauges_do_not(
     assert found["nodestack_batch_images_count", "mnist"] == 3
     assert found["nodestack_requests_in_flight",] == 1
     assert found["nodestack_model_version", "mnist"] == 5
+
+
+def test_threads_write_snapshots_at_the_same_time(start_worker: StartWorker) -> None:
+    metrics = start_worker(3)
+
+    def write_repeatedly(_: int) -> None:
+        for _ in range(300):
+            metrics.write_snapshot()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(write_repeatedly, range(2)))
 
 
 def test_memory_does_not_grow_with_the_requests(client: FlaskClient) -> None:
