@@ -64,5 +64,5 @@ def closed_loop(
     found = json.loads(result.stdout.splitlines()[-1])
     requests = found["requests"]
     if found["errors"] or not requests:
-        raise LoadError(f"{path}: {found['errors']} of {requests} requests failed")
+        raise LoadError(f"{path}: {requests} responses and {found['errors']} errors in {seconds} s")
     return Throughput(requests / found["seconds"], found["p99_ms"], 1e6 * spent / requests)
