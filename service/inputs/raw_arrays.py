@@ -34,7 +34,10 @@ def read_npy(body: bytes, images: PixelReader, max_value: int = MAX_PIXEL) -> Ar
     """
     file = BytesIO(body)
     try:
-        array = npy_format.read_array(file, allow_pickle=False, max_header_size=_MAX_HEADER_BYTES)
+        with np.errstate(invalid="ignore"):  # a huge shape makes numpy warn before it raises
+            array = npy_format.read_array(
+                file, allow_pickle=False, max_header_size=_MAX_HEADER_BYTES
+            )
     except Exception:  # noqa: BLE001 - untrusted text makes ast.literal_eval and np.dtype raise any
         expected = f"a complete .npy file with a header of at most {_MAX_HEADER_BYTES} bytes"
         got = f"one that begins with {body[:8]!r}"
