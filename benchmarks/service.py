@@ -106,7 +106,7 @@ def main() -> None:
         f"p50 and p99 are those at {rate:.0f} requests/s of one image.",
         verdicts(_goals(figures, starts)),
         "\n".join(f"{name} is not measured: {why}." for name, why in bench.absent.items()),
-        describe(["gunicorn", "uvloop", "flask"], PACKAGES),
+        describe(["gunicorn", "flask"], PACKAGES),
         write=options.write,
     )
 

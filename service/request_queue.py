@@ -20,11 +20,12 @@ _SMOOTHING = 0.05
 # Requests of the event loop that run together, and the bytes of their bodies: some milliseconds,
 # after which the loop answers what does not wait in the queue.
 _MAX_TOGETHER, _MAX_BYTES_TOGETHER = 16, 64 * 2**10
-# Reading and rejecting other requests takes time, too: computing may take so many times as long,
-# but at most so many seconds, for which health checks wait.
+# Reading and rejecting other requests takes time, too. Computing may take so many times as long, but
+# at most so many seconds at a time, for which health checks wait.
 _COMPUTING_SHARE, _MAX_SECONDS_TOGETHER = 4, 0.05
-# Passes of the event loop between them: uvloop accepts about one connection in each.
-_PASSES = 8
+# Then the event loop makes so many passes, enough to accept a connection and answer a health check,
+# unless they take longer than this.
+_PASSES, _MAX_SECONDS_BETWEEN = 4, 0.02
 
 
 class _Waiting(Generic[T]):
@@ -120,7 +121,8 @@ class RequestQueue(Generic[T]):
 
     def _run_next_after(self, passes: int) -> None:
         """Let the loop read what has arrived, and answer what need not wait, so many times."""
-        later = partial(self._run_next_after, passes - 1) if passes else self._run_next
+        enough = not passes or time.monotonic() - self._since > _MAX_SECONDS_BETWEEN
+        later = self._run_next if enough else partial(self._run_next_after, passes - 1)
         asyncio.get_running_loop().call_soon(later)
 
     def _take(self) -> list[_Waiting[T]]:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-import uvloop
-
 NOT_CONNECTED, NO_RESPONSE = -1, 0
 _TIMEOUT_SECONDS = 20
 _RECONNECT_SECONDS = 0.01
@@ -98,7 +96,7 @@ class Load:
         self._connections = connections
         self._pause = connections / rate if rate else 0.0
         self._over = threading.Event()
-        self._thread = threading.Thread(target=lambda: uvloop.run(self._run()))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def __enter__(self) -> Load:
         gc.disable()  # a collection would stop the client and count as latency
