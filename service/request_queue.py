@@ -20,8 +20,8 @@ _SMOOTHING = 0.05
 # Requests of the event loop that run together, and the bytes of their bodies: some milliseconds,
 # after which the loop answers what does not wait in the queue.
 _MAX_TOGETHER, _MAX_BYTES_TOGETHER = 16, 64 * 2**10
-# Reading and rejecting other requests takes time, too. Computing may take so many times as long, but
-# at most so many seconds at a time, for which health checks wait.
+# Reading and rejecting other requests takes time, too. Computing may take so many times as long,
+# but at most so many seconds at a time, for which health checks wait.
 _COMPUTING_SHARE, _MAX_SECONDS_TOGETHER = 4, 0.05
 # Then the event loop makes so many passes, enough to accept a connection and answer a health check,
 # unless they take longer than this.
