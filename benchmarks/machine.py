@@ -1,11 +1,15 @@
-"""The machine and the versions that a figure belongs to."""
+"""The machine and the versions that a figure belongs to, and the data of the project."""
 
 import datetime
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from importlib.metadata import distributions, version
 from pathlib import Path
+
+from trainer.labelled_images import LabelledImages
+from trainer.mnist import load_mnist
 
 ROOT = Path(__file__).parents[1]
 # The environment with the packages that we compare with.
@@ -34,3 +38,13 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor()
+
+
+def load_real_mnist() -> tuple[LabelledImages, LabelledImages]:
+    """Return the training and test images of DATA_DIR; exits where it is not set."""
+    data_dir = os.environ.get("DATA_DIR")
+    if not data_dir:
+        sys.exit("expected DATA_DIR to name a directory with MNIST's four IDX files, got none")
+    data = load_mnist(Path(data_dir), Path(), mirrors=())
+    assert data.test is not None
+    return data.train, data.test

@@ -16,8 +16,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from benchmarks.machine import ROOT, describe
-from benchmarks.mnist import load_real_mnist
+from benchmarks.machine import ROOT, describe, load_real_mnist
 from benchmarks.report import arguments, publish, table
 from nncore.repository import ModelRepository
 from trainer.labelled_images import LabelledImages

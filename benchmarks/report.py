@@ -14,8 +14,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 class Rounds(list[dict[str, float]]):
     """The figures of each round, by contestant. All are measured in every round.
 
-    On a machine that others use, too, only figures of the same round are comparable: a ratio is
-    the median of the ratios within the rounds.
+    Only figures of the same round are comparable: a ratio is the median of the rounds' ratios.
     """
 
     @property
@@ -54,18 +53,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def verdicts(goals: Iterable[Goal]) -> str:
     """Return a table that says of each goal whether it holds."""
-    return table(
-        ["goal", "limit", "measured", "holds"],
-        [
-            (
-                goal.what,
-                f"{'≥' if goal.at_least else '≤'} {goal.limit:g}",
-                f"{goal.measured:.2f}",
-                "yes" if goal.holds else "no",
-            )
-            for goal in goals
-        ],
-    )
+    rows = []
+    for goal in goals:
+        limit = f"{'≥' if goal.at_least else '≤'} {goal.limit:g}"
+        rows.append((goal.what, limit, f"{goal.measured:.2f}", "yes" if goal.holds else "no"))
+    return table(["goal", "limit", "measured", "holds"], rows)
 
 
 def arguments(description: str | None, **defaults: int) -> argparse.Namespace:

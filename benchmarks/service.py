@@ -38,8 +38,7 @@ from benchmarks.contenders import (
 )
 from benchmarks.limits import FORWARD, PARSE_AND_FORWARD, limit
 from benchmarks.load import LoadError, Throughput, closed_loop
-from benchmarks.machine import ROOT, describe
-from benchmarks.mnist import load_real_mnist
+from benchmarks.machine import ROOT, describe, load_real_mnist
 from benchmarks.protocols import PREDICT
 from benchmarks.report import Goal, Rounds, arguments, publish, table, verdicts
 from nncore.repository import ModelRepository

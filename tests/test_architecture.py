@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.server import ROOT
+
 MAY_IMPORT = {
     "nncore": set[str](),
     "trainer": {"nncore"},

@@ -9,10 +9,8 @@ import pytest
 
 from examples import linear_regression
 from tests.support.data import idx_bytes
-from tests.support.server import running
+from tests.support.server import ROOT, running
 from trainer.synthetic import generate_digits
-
-ROOT = Path(__file__).parents[1]
 
 
 def run(example: str, *arguments: object) -> list[str]:

@@ -1,8 +1,6 @@
 """The command `nodestack`, and the wheel that installs it."""
 
-import os
 import shutil
-import socket
 import subprocess
 import sys
 import tomllib
@@ -14,28 +12,21 @@ import pytest
 
 import nodestack
 from service.version import VERSION
-from tests.support.server import Service, wait_until
+from tests.support.server import ROOT, launched, wait_until
 
-ROOT = Path(__file__).parent.parent
+COMMANDS = ("serve", "train", "evaluate", "export")
 PACKAGES = ("nncore", "service", "trainer")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_help_explains_each_command_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^0$"):
-        nodestack.main(["--help"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_a_command(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    for arguments in (["--help"], [command, "--help"]):
+        with pytest.raises(SystemExit, match=r"^0$"):
+            nodestack.main(arguments)
     lines = capsys.readouterr().out.splitlines()
-    for command in ("serve", "train", "evaluate", "export"):
-        assert len([line for line in lines if line.split()[:1] == [command]]) == 1
-
-
-@pytest.mark.parametrize("command", ["serve", "train", "evaluate", "export"])
-def test_a_commands_own_help_names_the_command(
-    capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    with pytest.raises(SystemExit, match=r"^0$"):
-        nodestack.main([command, "--help"])
-    assert capsys.readouterr().out.startswith(f"usage: nodestack {command} ")
+    assert len([line for line in lines if line.split()[:1] == [command]]) == 1
+    assert any(line.startswith(f"usage: nodestack {command} ") for line in lines)
 
 
 @pytest.mark.parametrize("arguments", [[], ["predict"], ["--dataset", "synthetic"]])
@@ -48,7 +39,7 @@ def test_the_exit_code_is_that_of_the_command(tmp_path: Path) -> None:
     assert nodestack.main(["evaluate", str(tmp_path / "absent" / "1")]) == 1
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "export"])
+@pytest.mark.parametrize("command", COMMANDS[1:])
 def test_without_the_extra_a_command_names_the_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -104,33 +95,13 @@ def test_nodestack_serves_where_only_the_wheel_is_installed(wheel: Path, tmp_pat
     if subprocess.run([*pip, *locked]).returncode:
         pytest.skip("needs the package index")
     subprocess.run([*pip, "--no-index", str(wheel)], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = {"PORT": str(port), "MODEL_DIR": str(ROOT / "models"), "WEB_CONCURRENCY": "1"}
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [scripts / "nodestack", "serve"],
-            cwd=tmp_path,
-            env={**os.environ, **own},
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        service = Service(process, port, log)
-        wait_until(service.is_live, "nodestack serve answers")
+    own = {"PORT": "{port}", "MODEL_DIR": str(ROOT / "models"), "WEB_CONCURRENCY": "1"}
+    command = [str(scripts / "nodestack"), "serve"]
+    with launched(command, tmp_path / "log", own, tmp_path) as service:
+        wait_until(lambda: service.answers("/health/live"), "nodestack serve answers")
         assert service.ask("/predict", {"pixels": [[0] * 784]})[0] == 200
-        connection = service.connect()
-        for path in ("/", "/docs", "/openapi.json"):
-            connection.request("GET", path, headers={"Accept": "text/html"})
-            answer = connection.getresponse()
-            assert answer.status == 200
-            answer.read()
-        connection.close()
-    finally:
-        process.terminate()
-        process.wait(20)
+        for path in ("/docs", "/openapi.json", "/page/base.css"):
+            assert service.send(path)[0] == 200
     train = subprocess.run([scripts / "nodestack", "train"], capture_output=True, text=True)
     assert train.returncode == 1
     assert "pip install '.[trainer]'" in train.stderr

@@ -33,21 +33,17 @@ def flip(folder: Path, file: str, share: float) -> None:
 
 
 def damages() -> list[Damage]:
-    """Return the damages."""
     kinds: list[Callable[[Path], object]] = [
-        Path.mkdir,
-        os.mkfifo,
-        lambda path: path.symlink_to(path.name),
-        lambda path: path.symlink_to("nothing"),
+        *(Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path.name))
     ]
     file_kinds = [*kinds, lambda _: None, lambda path: path.symlink_to("/dev/zero"), _make_huge]
     return [
-        *(partial(flip, file=file, share=s) for file in _FILES for s in (0, 0.01, 0.3, 0.8)),
-        *(partial(_truncate, file=file, share=s) for file in _FILES for s in (0, 0.5, 0.999)),
+        *(partial(flip, file=file, share=share) for file in _FILES for share in (0.01, 0.8)),
+        *(partial(_truncate, file=file, share=share) for file in _FILES for share in (0, 0.5)),
         *(partial(_replace, make=make) for make in (*kinds, Path.touch)),
         *(partial(_replace, make=make, file=file) for make in file_kinds for file in _FILES),
         # No checksum detects these.
-        *(partial(_forge_weight, value=value) for value in (np.nan, np.inf)),
+        _forge_weight,
         *(partial(_forge_manifest, layers=[784, size, 10]) for size in (17, 10**12)),
         partial(_forge_manifest, probes=[]),
         partial(_forge_manifest, version=1),
@@ -60,11 +56,16 @@ def _truncate(folder: Path, file: str, share: float) -> None:
 
 def _replace(folder: Path, make: Callable[[Path], object], file: str = ".") -> None:
     path = folder / file
-    if path.is_dir():
+    remove(path)
+    make(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a version or a file of it."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink()
-    make(path)
 
 
 def _make_huge(path: Path) -> None:
@@ -72,9 +73,9 @@ def _make_huge(path: Path) -> None:
     os.truncate(path, 2**40)
 
 
-def _forge_weight(folder: Path, value: float) -> None:
+def _forge_weight(folder: Path) -> None:
     tensors = {name: tensor.copy() for name, tensor in load_file(folder / WEIGHTS_FILE).items()}
-    tensors["0.weight"][0, 0] = value
+    tensors["0.weight"][0, 0] = np.nan
     weights = save(tensors)
     (folder / WEIGHTS_FILE).write_bytes(weights)
     _forge_manifest(folder, sha256=hashlib.sha256(weights).hexdigest())

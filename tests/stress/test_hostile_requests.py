@@ -9,15 +9,14 @@ import json
 import re
 import socket
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
 
 import pytest
 
-from tests.stress.conftest import Record
+from tests.stress.conftest import LONG, Record
 from tests.stress.versions import Versions, check_workers
 from tests.support.load import Request
 from tests.support.processes import open_files
@@ -29,7 +28,6 @@ SEED = 6
 CLIENTS = 8
 BATCH = 500
 MAX_BODY_BYTES = 2**17
-SETTINGS: dict[str, Any] = {"MAX_BATCH": "8", "MAX_BODY_BYTES": str(MAX_BODY_BYTES)}
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
 # By folder of the corpus, where its bodies go.
 PLACES = {
@@ -47,7 +45,7 @@ BOMB = gzip.compress(bytes(2**25))
 TOKENS = (b"1e999", b"-1", b"NaN", b"9" * 5000, b"[" * 50_000, b'"\\ud800"', b"null", b"\xff\0")
 METHODS = ("get", "G\0T", "", "\xe9", "PRI", "TRACE", "CONNECT", "A" * 5000, "OPTIONS", "PUT")
 TARGETS = (
-    *("*", "predict", "//predict", "/../../etc/passwd", "/%", "/%00", "/\xff", "/" + "a" * 10_000),
+    *("*", "predict", "//predict", "/../../etc/passwd", "/%00", "/\xff", "/" + "a" * 10_000),
     *("http://[::/", "/docs/examples/%2e%2e", "/v1/models/%2e%2e:predict", "/predict%0d%0aX: y"),
     f"/v2/models/mnist/versions/{'9' * 400}",
 )
@@ -58,7 +56,6 @@ LINES = (
     *("X: " + "y" * 9000, "X: y\r\n" * 5000 + "X: y", "Content-Type: \xff", "Accept: */*;q=1e999"),
     *("Content-Length: -1", "Content-Length: 9\r\nContent-Length: 8", "Content-Length: \xb2"),
     *("Transfer-Encoding: chunked, chunked", "Transfer-Encoding: ,", "Transfer-Encoding: x"),
-    "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
 )
 CHUNKS = (b"zz", b"-1", b"0x5", b"5 5", b"", b"f" * 16, b"f" * 100_000, b"5;" + b"a" * 100_000)
 GARBAGE = (
@@ -67,74 +64,74 @@ GARBAGE = (
 )
 
 
-class Attack(NamedTuple):
-    """A hostile request, and whether it is valid HTTP, which must be answered."""
-
-    data: bytes
-    is_valid: bool
-
-
-def test_hostile_requests(tmp_path: Path, versions: Versions, record: Record, long: bool) -> None:
+def test_hostile_requests(tmp_path: Path, versions: Versions, record: Record) -> None:
+    """A valid request gets a response, an error is never a 500, and no worker is lost."""
     statuses = Counter[int]()
-    make = maker(versions)
-    with (
-        serve(tmp_path, versions.models, **SETTINGS) as service,
-        ThreadPoolExecutor(CLIENTS) as pool,
-    ):
-
-        def send_attack(number: int) -> int:
-            attack = make(number)
-            status, fault = send(service.port, attack)
-            assert fault is None, f"request {number}: {fault} to {attack.data[:200]!r}"
-            return 503 if status == 503 else status // 100
-
-        workers, files = service.workers, sum(map(open_files, service.workers))
-        for start in range(0, 50_000 if long else 4_000, BATCH):
-            statuses.update(pool.map(send_attack, range(start, start + BATCH)))
-            request = versions.request
-            status, headers, body = service.send(request.path, request.content, request.headers)
-            assert (status, request.check(headers, body)) == (200, None)
+    bases = [
+        *versions.requests * 5,
+        *(
+            Request(path, file.read_bytes(), {"Content-Type": content_type})
+            for name, (path, content_type) in PLACES.items()
+            for file in sorted((CORPUS / name).iterdir())
+        ),
+    ]
+    settings = {"MAX_BATCH": "8", "MAX_BODY_BYTES": str(MAX_BODY_BYTES)}
+    server = serve(tmp_path, versions.models, 2, **settings)
+    with server as service, ThreadPoolExecutor(CLIENTS) as pool:
+        workers, files = service.workers, open_files(*service.workers)
+        for start in range(0, 50_000 if LONG else 2_000, BATCH):
+            attack = partial(send_hostile, service.port, bases)
+            statuses.update(pool.map(attack, range(start, start + BATCH)))
+            good = versions.request
+            status, headers, body = service.send(good.path, good.content, good.headers)
+            assert (status, good.check(headers, body)) == (200, None)
         assert service.workers == workers, "a worker was lost"
-        wait_until(
-            # A few files are opened at the first use.
-            lambda: sum(map(open_files, service.workers)) <= files + 2 * len(workers),
-            "all connections are closed",
-        )
+        # A few files are opened at the first use.
+        most_files = files + 2 * len(workers)
+        wait_until(lambda: open_files(*service.workers) <= most_files, "connections are closed")
         record("hostile requests", f"{sum(statuses.values()):,}")
         counts = ", ".join(f"{statuses[kind]:,}" for kind in (2, 4, 5, 503, 0))
         record("answered 2xx, 4xx, 501 or 505, 503, not at all", counts)
         record("peak memory of a worker", check_workers(service))
 
 
-def maker(versions: Versions) -> Callable[[int], Attack]:
-    """Return the function that makes a request by its number."""
-    corpus = [
-        Request(path, file.read_bytes(), {"Content-Type": content_type})
-        for name, (path, content_type) in PLACES.items()
-        for file in sorted((CORPUS / name).iterdir())
-    ]
-
-    def make(number: int) -> Attack:
-        random = Random(f"{SEED}/{number}")
-        base = random.choice(random.choice((versions.requests, corpus)))
-        content, headers = base.content or b"", dict(base.headers)
-        if random.random() < 0.5:
-            content = mutate(random, content)
-        if random.random() < 0.1:
-            content = random.choice((gzip.compress(content), content, BOMB))
-            headers["Content-Encoding"] = random.choice(("gzip", "deflate", "br", "gzip, gzip"))
-        if random.random() < 0.1:
-            headers["Content-Type"] = random.choice(corpus).headers["Content-Type"]
-        request = Request(base.path + random.choice(QUERIES), content, headers)
-        if random.random() < 0.7:
-            return Attack(request.encode(), is_valid=True)
-        return Attack(break_http(random, request), is_valid=False)
-
-    return make
+def send_hostile(port: int, bases: list[Request], number: int) -> int:
+    """Send a request, check the response; return 503, or the first digit of its status, or 0."""
+    random = Random(f"{SEED}/{number}")
+    base = random.choice(bases)
+    content, headers = base.content or b"", dict(base.headers)
+    if random.random() < 0.5:
+        content = mutate(random, content)
+    if random.random() < 0.1:
+        content = random.choice((gzip.compress(content), content, BOMB))
+        headers["Content-Encoding"] = random.choice(("gzip", "deflate", "br", "gzip, gzip"))
+    if random.random() < 0.1:
+        headers["Content-Type"] = random.choice(list(PLACES.values()))[1]
+    request = Request(base.path + random.choice(QUERIES), content, headers)
+    is_valid = random.random() < 0.7
+    data = request.encode() if is_valid else break_http(random, request)
+    status, body = 0, b""
+    with socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) as client:
+        try:
+            client.sendall(data)
+            if not is_valid:
+                client.shutdown(socket.SHUT_WR)
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            status, body = response.status, response.read()
+        except TimeoutError:
+            status = -1
+        except (OSError, http.client.HTTPException) as error:
+            body = repr(error).encode()
+    allowed = (503,) if is_valid else (0, 501, 503, 505)  # gunicorn answers 501 and 505 itself
+    what = f"request {number}: {status} {body[:200]!r} to {data[:200]!r}"
+    assert 200 <= status < 500 or status in allowed, what
+    assert status < 400 or not is_valid or json.loads(body)["error"], what
+    return 503 if status == 503 else status // 100
 
 
 def mutate(random: Random, content: bytes) -> bytes:
-    """Flip, remove, repeat, replace or insert bytes, once or a few times."""
+    """Remove, repeat, replace or insert bytes, once or a few times."""
     changed = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 8))):
         start = random.randrange(len(changed) + 1)
@@ -165,33 +162,3 @@ def break_http(random: Random, request: Request) -> bytes:
         random.choice(GARBAGE),
     )
     return random.choice(kinds)
-
-
-def send(port: int, attack: Attack) -> tuple[int, str | None]:
-    """Send a request; return its status (0 for none) and what is wrong with the response."""
-    with socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) as client:
-        try:
-            client.sendall(attack.data)
-            if not attack.is_valid:
-                client.shutdown(socket.SHUT_WR)
-            response = http.client.HTTPResponse(client)
-            response.begin()
-            body = response.read()
-        except TimeoutError:
-            return 0, "no response in time"
-        except (OSError, http.client.HTTPException) as error:
-            return 0, f"no response: {error!r}" if attack.is_valid else None
-    status = response.status
-    if attack.is_valid and status >= 400 and not is_error(body):
-        return status, f"{status} without a JSON error {body[:200]!r}"
-    # gunicorn answers 501 and 505 itself.
-    if status >= 500 and status not in ((503,) if attack.is_valid else (501, 503, 505)):
-        return status, f"{status} {body[:200]!r}"
-    return status, None
-
-
-def is_error(body: bytes) -> bool:
-    try:
-        return bool(json.loads(body)["error"])
-    except (ValueError, TypeError, KeyError):
-        return False

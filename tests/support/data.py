@@ -53,20 +53,16 @@ class SmallMnist(NamedTuple):
     files: MnistFiles
     contents: dict[str, bytes]
 
-    def gzipped(self, level: int = 9) -> dict[str, bytes]:
-        return {
-            f"{name}.gz": gzip.compress(content, level) for name, content in self.contents.items()
-        }
+    def gzipped(self) -> dict[str, bytes]:
+        return {f"{name}.gz": gzip.compress(content) for name, content in self.contents.items()}
 
 
 def small_mnist() -> SmallMnist:
-    rng = np.random.default_rng(0)
-    contents = {
-        "train-images-idx3-ubyte": idx_bytes(rng.integers(0, 256, (40, 5, 4), dtype=np.uint8)),
-        "train-labels-idx1-ubyte": idx_bytes((np.arange(40) % 10).astype(np.uint8)),
-        "t10k-images-idx3-ubyte": idx_bytes(rng.integers(0, 256, (20, 5, 4), dtype=np.uint8)),
-        "t10k-labels-idx1-ubyte": idx_bytes((np.arange(20) % 10).astype(np.uint8)),
-    }
+    rng, contents = np.random.default_rng(0), {}
+    for split, count in (("train", 40), ("t10k", 20)):
+        images = rng.integers(0, 256, (count, 5, 4), dtype=np.uint8)
+        contents[f"{split}-images-idx3-ubyte"] = idx_bytes(images)
+        contents[f"{split}-labels-idx1-ubyte"] = idx_bytes((np.arange(count) % 10).astype(np.uint8))
     files = MnistFiles(*(remote_file(name, content) for name, content in contents.items()))
     return SmallMnist(files, contents)
 

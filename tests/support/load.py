@@ -10,23 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-NOT_CONNECTED, NO_RESPONSE = -1, 0
-_TIMEOUT_SECONDS = 20
-_RECONNECT_SECONDS = 0.01
-
+NO_RESPONSE = 0
+_TIMEOUT_SECONDS, _RETRY_SECONDS = 20, 0.01
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request and the check of its response.
+    """A POST, or a GET without content.
 
-    Attributes:
-        path: The path and query.
-        content: The body of a POST; None for a GET.
-        headers: Beside Host and Content-Length.
-        check: Returns what is wrong with the headers (names in lower case) and the body of a
-            response with status 200; None for nothing.
+    `check` returns what is wrong with the headers (names in lower case) and the body of a response
+    with status 200; None for nothing.
     """
 
     path: str
@@ -34,63 +28,38 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Mapping[str, str], bytes], str | None] = lambda _, __: None
 
-    def encode(self, **more: str) -> bytes:
-        """Return the bytes of the request, with more headers (`_` stands for a hyphen)."""
-        headers = {"Host": "127.0.0.1", **self.headers}
-        headers |= {name.replace("_", "-"): value for name, value in more.items()}
+    def encode(self) -> bytes:
+        method, headers = "GET", {"Host": "127.0.0.1", **self.headers}
         if self.content is not None:
-            headers["Content-Length"] = str(len(self.content))
-        lines = [f"{'GET' if self.content is None else 'POST'} {self.path} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode() + (self.content or b"")
+            method, headers["Content-Length"] = "POST", str(len(self.content))
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        head = f"{method} {self.path} HTTP/1.1\r\n{''.join(lines)}\r\n"
+        return head.encode() + (self.content or b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The outcome of a request.
+    """The outcome of a request."""
 
-    Attributes:
-        due: When it was due, in seconds of `time.monotonic`.
-        seconds: From then to the end of the response.
-        status: The response's; NO_RESPONSE or NOT_CONNECTED without one.
-        fault: What is wrong; None for nothing. A 503 with Retry-After is no fault.
-        reused: Whether the connection had carried a request before.
-    """
-
-    due: float
-    seconds: float
-    status: int
-    fault: str | None
-    reused: bool
+    due: float  # in seconds of time.monotonic
+    seconds: float  # from then to the end of the response
+    status: int  # NO_RESPONSE without one
+    fault: str | None  # what is wrong; a 503 with Retry-After is no fault
+    reused: bool  # whether the connection had carried a request before
 
 
 class Load:
-    """Sends requests in turn from a thread while its block runs.
+    """Sends requests in turn from a thread while its block runs, and collects `replies`.
 
-    Args:
-        port: The server's.
-        requests: What is sent.
-        connections: How many clients send at the same time.
-        rate: Requests per second of all clients together; a late request counts from when it was
-            due. None for a closed loop: each client sends as soon as it has the last response.
-        keep_alive: Whether a connection carries many requests, or one.
-
-    Attributes:
-        replies: The outcomes of the requests so far.
+    The rate is that of all connections together; a late request counts from when it was due.
+    Without a rate, in a closed loop, each connection sends as soon as it has the last response.
     """
 
     def __init__(
-        self,
-        port: int,
-        requests: Sequence[Request],
-        connections: int,
-        rate: float | None = None,
-        *,
-        keep_alive: bool = True,
+        self, port: int, requests: Sequence[Request], connections: int, rate: float | None = None
     ) -> None:
         self.replies: list[Reply] = []
-        more = {} if keep_alive else {"Connection": "close"}
-        self._requests = [(request, request.encode(**more)) for request in requests]
+        self._requests = [(request, request.encode()) for request in requests]
         self._numbers = count()
         self._port = port
         self._connections = connections
@@ -109,7 +78,6 @@ class Load:
         gc.enable()
 
     def run(self, seconds: float) -> Load:
-        """Send requests for some seconds."""
         with self:
             time.sleep(seconds)
         return self
@@ -120,7 +88,6 @@ class Load:
         await asyncio.gather(*(self._send(start + n * pause) for n in range(self._connections)))
 
     async def _send(self, due: float) -> None:
-        """Send one client's requests."""
         stream: Stream | None = None
         while not self._over.is_set():
             if self._pause:
@@ -133,8 +100,8 @@ class Load:
             seconds = time.monotonic() - due
             self.replies.append(Reply(due, seconds, status, fault, reused))
             due += self._pause
-            if status == NOT_CONNECTED:
-                await asyncio.sleep(_RECONNECT_SECONDS)
+            if status == NO_RESPONSE:
+                await asyncio.sleep(_RETRY_SECONDS)
         if stream:
             stream[1].close()
 
@@ -143,10 +110,9 @@ class Load:
     ) -> tuple[Stream | None, int, str | None]:
         """Send a request; return the connection if it stays open, the status and the fault."""
         try:
-            stream = stream or await asyncio.open_connection("127.0.0.1", self._port)
+            reader, writer = stream or await asyncio.open_connection("127.0.0.1", self._port)
         except OSError as error:
-            return None, NOT_CONNECTED, repr(error)
-        reader, writer = stream
+            return None, NO_RESPONSE, repr(error)
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 writer.write(data)
@@ -165,4 +131,4 @@ class Load:
         if headers.get("connection") == "close":
             writer.close()
             return None, status, fault
-        return stream, status, fault
+        return (reader, writer), status, fault

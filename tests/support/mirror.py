@@ -1,25 +1,23 @@
-"""A mirror on the loopback that answers as a test tells it to, and remembers what it was asked."""
+"""A download mirror on the loopback interface, with replies that a test chooses."""
 
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What a mirror answers; `length` is the Content-Length it claims where that is a lie."""
+class Reply(NamedTuple):
+    """A response; `length` is a false Content-Length."""
 
     body: bytes = b""
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     length: int | None = None
 
 
-@dataclass(frozen=True)
-class Mirror:
-    """Where a mirror is, and the paths it was asked for."""
+class Mirror(NamedTuple):
+    """The address of a mirror, and the paths that were requested."""
 
     url: str
     requests: list[str]
@@ -27,18 +25,17 @@ class Mirror:
 
 @contextmanager
 def serve(replies: Mapping[str, Reply]) -> Iterator[Mirror]:
-    """Serve replies by file name; any other file is not found."""
+    """Serve replies by file name, and 404 for any other file."""
     requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             requests.append(self.path)
             reply = replies.get(self.path.removeprefix("/mnist/"), Reply(b"not here", 404))
-            with suppress(ConnectionError):  # who has heard enough hangs up
+            length = len(reply.body) if reply.length is None else reply.length
+            with suppress(ConnectionError):  # a client may close early
                 self.send_response(reply.status)
-                length = len(reply.body) if reply.length is None else reply.length
-                self.send_header("Content-Length", f"{length}")
-                for name, value in reply.headers.items():
+                for name, value in ({"Content-Length": str(length)} | dict(reply.headers)).items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(reply.body)

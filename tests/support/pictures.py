@@ -1,17 +1,11 @@
-"""Pictures for tests: drawings of any size and colour, and files of them.
-
-Files that no encoder writes are made by hand.
-"""
+"""Pictures for tests: drawings of any size and colour, and files that no encoder writes."""
 
 import struct
 import zlib
 from io import BytesIO
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw
-
-from nncore.types import Array
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 Colour = tuple[int, int, int]
@@ -40,10 +34,6 @@ def encode(picture: Image.Image, file_type: str = "PNG", **options: Any) -> byte
     file = BytesIO()
     picture.save(file, file_type, **options)
     return file.getvalue()
-
-
-def grey_png(levels: Array) -> bytes:
-    return encode(Image.fromarray(levels.astype(np.uint8)))
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:

@@ -1,8 +1,7 @@
 """What processes use: CPU time, memory, files; and on which core they run."""
 
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +21,6 @@ def cpu_seconds(pid: int) -> float:
 
 
 def resident_megabytes(pid: int) -> float:
-    """Return the resident memory of a process."""
     return _status(pid, "VmRSS:") * 1024 / 1e6
 
 
@@ -32,13 +30,12 @@ def peak_megabytes(pid: int) -> float:
 
 
 def threads(pid: int) -> int:
-    """Return the number of threads of a process."""
     return _status(pid, "Threads:")
 
 
-def open_files(pid: int) -> int:
-    """Return the number of open file descriptors of a process, connections included."""
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+def open_files(*pids: int) -> int:
+    """Return the number of open files of processes, connections included."""
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
 @contextmanager
@@ -57,24 +54,6 @@ def pinned(*pids: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
-
-
-@contextmanager
-def repeating(act: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Call a function in a thread, with a pause after each call, while the block runs."""
-    over = threading.Event()
-
-    def repeat() -> None:
-        while not over.wait(seconds):
-            act()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _status(pid: int, name: str) -> int:

@@ -1,5 +1,6 @@
 """Servers as processes: the service and, for benchmarks, any other HTTP server."""
 
+import errno
 import http.client
 import json
 import os
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,7 @@ class ServerError(AssertionError):
 def wait_until(
     condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS
 ) -> float:
-    """Wait until a condition holds; return the seconds that it took.
-
-    Raises:
-        ServerError: It does not hold within the time limit.
-    """
+    """Wait until a condition holds; return the seconds, or raise ServerError at the limit."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() > start + seconds:
@@ -42,19 +40,13 @@ def wait_until(
     return time.monotonic() - start
 
 
+@dataclass(frozen=True)
 class Service:
-    """A running server.
+    """A running server: its first process, its port on the loopback interface, its output."""
 
-    Attributes:
-        process: Its first process.
-        port: The port on the loopback interface.
-        log: The file with its output.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-        self.process = process
-        self.port = port
-        self.log = log
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
 
     @property
     def pid(self) -> int:
@@ -74,25 +66,16 @@ class Service:
     def send(
         self, path: str, content: bytes | None = None, headers: Mapping[str, str] = JSON
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a GET or, with content, a POST on a new connection.
-
-        Returns:
-            Status, headers by their names in lower case, body.
-        """
-        connection = self.connect()
-        try:
-            if content is None:
-                connection.request("GET", path)
-            else:
-                connection.request("POST", path, content, dict(headers))
+        """Send a GET or, with content, a POST; return status, headers (in lower case), body."""
+        method, headers = ("GET", {}) if content is None else ("POST", headers)
+        with closing(self.connect()) as connection:
+            connection.request(method, path, content, dict(headers))
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return response.status, found, response.read()
-        finally:
-            connection.close()
 
     def ask(self, path: str, document: Any = None) -> tuple[int, dict[str, Any]]:
-        """Send a GET or, with a document, a POST; return the status and the JSON of the answer."""
+        """Send a document, or a GET without one; return the status and the response's JSON."""
         content = None if document is None else json.dumps(document).encode()
         status, _, body = self.send(path, content)
         return status, json.loads(body)
@@ -100,26 +83,16 @@ class Service:
     def answers(
         self, path: str, content: bytes | None = None, headers: Mapping[str, str] = JSON
     ) -> bool:
-        """Return whether a request gets 200.
-
-        Raises:
-            ServerError: The process has ended.
-        """
+        """Return whether a request gets 200; raise ServerError where the process has ended."""
         if self.process.poll() is not None:
             raise ServerError(f"the server has ended: {self.log.read_text(errors='replace')}")
         with suppress(OSError, http.client.HTTPException):
             return self.send(path, content, headers)[0] == http.HTTPStatus.OK
         return False
 
-    def is_live(self) -> bool:
-        return self.answers("/health/live")
-
     def refuses_connections(self) -> bool:
-        try:
-            self.open_socket().close()
-        except ConnectionRefusedError:
-            return True
-        return False
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
 
 
 @contextmanager
@@ -128,23 +101,15 @@ def launched(
 ) -> Iterator[Service]:
     """Start a server, and stop it with all its processes; does not wait until it answers.
 
-    Args:
-        command: Starts it.
-        log: The file for its output.
-        variables: Environment variables on top of this process's; `{port}`, here and in the
-            command, stands for the port.
-        folder: Its working directory.
+    `{port}` in the command and in the environment variables stands for an unused port.
     """
     port = free_port()
-
-    def fill(text: str) -> str:
-        return text.replace("{port}", str(port))
-
+    own = {name: value.replace("{port}", str(port)) for name, value in variables.items()}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [fill(part) for part in command],
+            [part.replace("{port}", str(port)) for part in command],
             cwd=folder,
-            env={**os.environ, **{name: fill(value) for name, value in variables.items()}},
+            env={**os.environ, **own},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -164,14 +129,9 @@ def launched(
 @contextmanager
 def running(model_dir: Path, log: Path, environment: Mapping[str, str]) -> Iterator[Service]:
     """Start the service with small bodies, and wait until it is live."""
-    variables = {
-        "PORT": "{port}",
-        "MODEL_DIR": str(model_dir),
-        "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
-        **environment,
-    }
-    with launched(COMMAND, log, variables) as service:
-        wait_until(service.is_live, "the service is live")
+    small = {"PORT": "{port}", "MODEL_DIR": str(model_dir), "MAX_BODY_BYTES": f"{MAX_BODY_BYTES}"}
+    with launched(COMMAND, log, small | dict(environment)) as service:
+        wait_until(lambda: service.answers("/health/live"), "the service is live")
         yield service
 
 
@@ -179,22 +139,10 @@ def running(model_dir: Path, log: Path, environment: Mapping[str, str]) -> Itera
 def serve(
     folder: Path, models: Path = ROOT / "models", workers: int = 2, **settings: str
 ) -> Iterator[Service]:
-    """Start the service with its defaults and some settings; wait until all workers are ready.
-
-    Args:
-        folder: Its log goes there.
-        models: The model repository.
-        workers: Worker processes.
-        settings: Environment variables.
-    """
-    variables = {
-        "PORT": "{port}",
-        "WEB_CONCURRENCY": str(workers),
-        "MODEL_DIR": str(models),
-        "LOG_LEVEL": "warning",
-        **settings,
-    }
-    with launched(COMMAND, folder / "log", variables) as service:
+    """Start the service, with its log in a folder, and wait until all workers are ready."""
+    variables = {"PORT": "{port}", "MODEL_DIR": str(models), "WEB_CONCURRENCY": str(workers)}
+    variables["LOG_LEVEL"] = "warning"
+    with launched(COMMAND, folder / "log", variables | settings) as service:
         wait_until(lambda: service.answers("/health/ready"), "the service is ready")
         wait_until(lambda: len(children(service.pid)) == workers, "all workers run")
         yield service
