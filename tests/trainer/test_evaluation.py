@@ -50,9 +50,7 @@ def test_the_test_images_are_measured_or_all_images_without_them(
     expected = evaluate(publish(job.cache_dir, "x"), TEST.as_dataset())
     assert (metrics["images"], metrics["accuracy"]) == (45, expected.accuracy)
     assert metrics["loss"] == pytest.approx(expected.loss, rel=1e-4)
-    out = capsys.readouterr().out
-    assert out.startswith(f"letters 1 on x: {expected.accuracy:.2%} ({expected.correct} of 45)")
-    assert out.count("\n") == 1
+    assert f"letters 1 on x: {expected.accuracy:.2%}" in capsys.readouterr().out
     dataset = save_npz(tmp_path / "whole.npz")
     assert evaluate_version(replace(job, dataset=str(dataset)))["images"] == 120
 
@@ -64,15 +62,9 @@ def test_the_report_has_no_parts_about_training(job: EvaluationJob, tmp_path: Pa
     files = tree(folder)
     assert {"README.md", "confusion.png", "mistakes.png", "reliability.png"} <= set(files)
     assert not {"curves.png", "deformations.png", "metrics.jsonl"} & set(files)
-    card = files["README.md"].decode()
-    assert card.startswith("# letters 1 on x\n")
-    assert f"{metrics['accuracy']:.2%}" in card
-    assert "x.npz" in card
-
-
-def test_an_existing_folder_is_not_overwritten(job: EvaluationJob, tmp_path: Path) -> None:
+    assert f"{metrics['accuracy']:.2%}" in files["README.md"].decode()
     with pytest.raises(TrainerError, match="expected a new folder for the report"):
-        evaluate_version(replace(job, report_dir=tmp_path))
+        evaluate_version(replace(job, report_dir=folder))
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "synthetic"])
@@ -90,9 +82,6 @@ def test_the_default_data_set_is_that_of_the_training(
     version = tmp_path / "others" / "letters" / "1"
     evaluate_version(replace(job, version=version, dataset=None))
     assert loaded == [dataset]
-
-
-def test_a_version_trained_on_files_needs_a_data_set(job: EvaluationJob) -> None:
     with pytest.raises(TrainerError, match=r"expected --dataset .* was trained on 'letters'"):
         evaluate_version(replace(job, dataset=None))
 
