@@ -1,7 +1,6 @@
 """The command line, in process and as a process: options, messages in one line, exit codes."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -218,37 +217,3 @@ def test_evaluate_and_export_use_the_published_version(capsys: pytest.CaptureFix
     before = {*tree(Path())}
     assert main(["export", version, "--onnx", "toy.onnx"]) == 0
     assert {*tree(Path())} == {*before, "toy.onnx"}
-
-
-FULL_DISK = """
-mount -t tmpfs -o size=32k tmpfs models || exit 77
-"$@"
-code=$?
-find models -mindepth 1
-exit $code
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare to mount a small disk")
-def test_a_full_disk_ends_the_run_and_leaves_no_files() -> None:
-    save_npz(Path("toy.npz"))
-    Path("models").mkdir()
-    done = subprocess.run(
-        [
-            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"),
-            *(sys.executable, "-m", "trainer", "--dataset", "toy.npz"),
-            *("--hidden-sizes", "1000", "--epochs", "1"),
-        ],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if done.returncode == 77 or done.stderr.startswith("unshare"):
-        pytest.skip("mounting a small disk is not permitted")
-    assert done.returncode == 1
-    assert "No space left on device" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout.splitlines()[-1].startswith("epoch 1/1")  # no file is left

@@ -76,22 +76,6 @@ def test_a_failure_of_a_mirror_is_logged_and_the_next_one_is_used(
     assert files_beside(destination) == ["some-file"]
 
 
-def test_the_error_names_all_mirrors_and_leaves_an_older_file_unchanged(
-    mirror: StartMirror, dead_mirror: str, destination: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    destination.parent.mkdir(parents=True)
-    destination.write_bytes(b"old")
-    urls = [dead_mirror, mirror({}).url]
-    with pytest.raises(DownloadError) as error:
-        download(FILE, urls, destination)
-    assert all(url in str(error.value) for url in urls)
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith(dead_mirror)
-    assert "Connection refused" in first
-    assert second.startswith(urls[1])
-    assert destination.read_bytes() == b"old"
-
-
 def test_a_decompression_bomb_stops_at_the_size_of_the_file(
     mirror: StartMirror, destination: Path
 ) -> None:

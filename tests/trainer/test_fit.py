@@ -1,6 +1,5 @@
 """Training by a recipe: learning, schedule, history, early stopping, divergence, memory."""
 
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ from nncore import SGD, Gradients, evaluate
 from nncore.types import Array
 from tests.support.data import toy_problem
 from trainer import recipe as recipes
-from trainer.augmentation import DEFAULT_STRENGTH, Strength
+from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.errors import TrainerError
 from trainer.fit import fit
 from trainer.history import EpochRecord
@@ -139,20 +138,3 @@ def test_early_stopping_restores_the_best_weights(capsys: pytest.CaptureFixture[
     assert weights(state)["0.weight"] == seen[0]
     assert "early stopping" in capsys.readouterr().out.splitlines()[-1]
     assert len(run(replace(RECIPE, patience=2)).history) == RECIPE.epochs
-
-
-@pytest.mark.parametrize("augmentation", [None, DEFAULT_STRENGTH])
-def test_training_does_not_copy_all_images(augmentation: Strength | None) -> None:
-    images = np.zeros((4000, 40, 40), np.uint8)
-    train = LabelledImages(images, np.arange(4000) % 2)
-    valid = LabelledImages(images[:10], np.arange(10) % 2)
-    recipe = Recipe(hidden_sizes=(), batch_size=50, epochs=1, augmentation=augmentation)
-    state = begin(recipe, train=train)
-    run(recipe)  # imports and caches
-    tracemalloc.start()
-    try:
-        fit(state, recipe, train, valid)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < images.nbytes

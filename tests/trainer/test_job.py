@@ -12,18 +12,16 @@ import pytest
 
 from nncore import evaluate
 from nncore.repository import ModelRepository
-from tests.support.data import save_npz, small_mnist, toy_problem, tree
+from tests.support.data import save_npz, toy_problem, tree
 from trainer import job as module
 from trainer import sources
 from trainer.augmentation import DEFAULT_STRENGTH
 from trainer.checkpoint import RunFolder
-from trainer.errors import TrainerError
+from trainer.errors import DownloadError, TrainerError
 from trainer.fit import fit
 from trainer.history import EpochRecord
 from trainer.job import PROBES, Job, run
-from trainer.labelled_images import ImageData
 from trainer.measurement import measure
-from trainer.mnist import load_mnist
 from trainer.recipe import Recipe
 from trainer.signals import TerminatedError
 
@@ -233,22 +231,14 @@ def test_a_version_whose_files_measure_differently_is_not_published(
     assert tree(job.model_dir) == {}
 
 
-@pytest.fixture
-def small_sources(monkeypatch: pytest.MonkeyPatch, no_backoff: None, dead_mirror: str) -> None:
-    """Few synthetic digits, a small MNIST, and a mirror that is down."""
-    small = small_mnist()
-
-    def load(data_dir: Path | None, cache_dir: Path, _mirrors: object) -> ImageData:
-        return load_mnist(data_dir, cache_dir, [dead_mirror], small.files)
-
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize("dataset", ["auto", "synthetic"])
+def test_synthetic_digits_are_never_published_as_mnist(
+    job: Job, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
     monkeypatch.setattr(sources, "SYNTHETIC_TRAIN_IMAGES", 60)
     monkeypatch.setattr(sources, "SYNTHETIC_TEST_IMAGES", 20)
-    monkeypatch.setattr(sources, "load_mnist", load)
-
-
-@pytest.mark.usefixtures("small_sources", "no_report")
-@pytest.mark.parametrize("dataset", ["auto", "synthetic"])
-def test_synthetic_digits_are_never_published_as_mnist(job: Job, dataset: str) -> None:
+    monkeypatch.setattr(sources, "load_mnist", Mock(side_effect=DownloadError("no mirror")))
     job = replace(job, dataset=dataset)
     with pytest.raises(TrainerError, match="other than 'mnist' for synthetic"):
         run(replace(job, model_name="mnist"))

@@ -63,15 +63,6 @@ def test_mnist_is_downloaded_once_into_the_cache(good: Mirror, cache: Path) -> N
     assert len(good.requests) == 4
 
 
-def test_each_file_comes_from_the_first_mirror_that_has_it(
-    mirror: StartMirror, good: Mirror, dead_mirror: str, cache: Path
-) -> None:
-    replies = {name: Reply(content) for name, content in SMALL.gzipped().items()}
-    replies[f"{NAMES[1]}.gz"] = Reply(b"not gzip")
-    check(load(cache, dead_mirror, mirror(replies).url, good.url))
-    assert good.requests == [f"/mnist/{NAMES[1]}.gz"]
-
-
 @pytest.mark.parametrize(
     ("name", "damage"),
     [

@@ -13,7 +13,7 @@ from tests.trainer.test_figures import PNG, records
 from trainer.figures import draw_deformations
 from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
-from trainer.report import confusion_matrix, make_report
+from trainer.report import make_report
 
 HISTORY = records(4)
 PROVENANCE: dict[str, Any] = {
@@ -48,13 +48,6 @@ def report(
     labels = [f"c{k}" for k in range(classes)]
     probabilities = model.predict(scale_pixels(test.images)).T
     return make_report("letters", model, probabilities, test, labels, provenance, **optional)
-
-
-def test_the_confusion_matrix_counts_true_and_predicted_classes() -> None:
-    targets = np.array([0, 0, 0, 1, 1, 3, 3, 3])
-    predictions = np.array([0, 0, 2, 1, 0, 3, 3, 1])
-    matrix = confusion_matrix(targets, predictions, 4)
-    assert matrix.tolist() == [[2, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 2]]
 
 
 @pytest.mark.slow
