@@ -13,7 +13,6 @@ from trainer.augmentation import (
     GROUP_SIZE,
     Augmentation,
     Strength,
-    applies_to,
 )
 from trainer.errors import TrainerError
 
@@ -99,8 +98,3 @@ def test_each_kind_of_deformation_changes_the_images(kind: str) -> None:
 def test_an_invalid_strength_is_rejected(name: str, value: float) -> None:
     with pytest.raises(TrainerError, match=f"expected .*{name}"):
         replace(DEFAULT_STRENGTH, **{name: value})
-
-
-def test_it_applies_to_images_with_rows_and_columns() -> None:
-    assert all(map(applies_to, [(28, 28), (2, 2)]))
-    assert not any(map(applies_to, [(1, 28), (28, 1), (784,), (28, 28, 3), ()]))

@@ -59,8 +59,3 @@ def test_mistakes_of_any_shape_are_shown_by_confidence(shape: tuple[int, ...]) -
     found = titles(draw_mistakes(test, probabilities, LABELS))
     assert [title.split()[-1] for title in found] == ["80.0%", "70.0%", "60.0%"]
     assert titles(draw_mistakes(test, np.eye(3)[test.labels], LABELS)) == []
-
-
-def test_the_confusion_matrix_shows_its_numbers() -> None:
-    texts = draw_confusion(np.array([[900, 1], [3, 800]]), ["a", "b"]).axes[0].texts
-    assert [text.get_text() for text in texts] == ["900", "1", "3", "800"]

@@ -25,20 +25,9 @@ def write(folder: Path, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (WHOLE, np.array([[[0, 127], [128, 255]]], np.uint8)),
-        (bytes.fromhex("00000b02 00000002 00000001 0102 fffe"), np.array([[258], [-2]], np.int16)),
-        (bytes.fromhex("00000e01 00000001 bfb999999999999a"), np.array([-0.1], np.float64)),
-    ],
-    ids=["uint8", "int16", "float64"],
-)
-def test_values_are_read_as_specified(tmp_path: Path, content: bytes, expected: Array) -> None:
-    found = read_idx(write(tmp_path, content)).array
-    np.testing.assert_array_equal(found, expected)
-    assert found.dtype == expected.dtype
-    assert found.dtype.isnative
+def test_an_array_is_read_as_specified(tmp_path: Path) -> None:
+    expected = np.array([[[0, 127], [128, 255]]], np.uint8)
+    np.testing.assert_array_equal(read_idx(write(tmp_path, WHOLE)).array, expected, strict=True)
 
 
 @given(

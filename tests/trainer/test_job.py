@@ -117,13 +117,6 @@ def test_every_image_is_in_one_split_and_no_split_is_empty(
         assert sorted(seen) == list(range(count))
 
 
-@pytest.mark.usefixtures("no_report")
-def test_a_seed_publishes_the_same_weights_to_the_byte(job: Job) -> None:
-    first, same, other = (run(replace(job, seed=seed)).manifest for seed in (3, 3, 4))
-    assert [first.version, same.version, other.version] == [1, 2, 3]
-    assert first.sha256 == same.sha256 != other.sha256
-
-
 class StoppedError(Exception):
     """Stands for a kill: nothing in the job handles it."""
 
