@@ -1,4 +1,1 @@
-"""Tests with real MNIST: accuracy, memory, kills and resumption; they take minutes.
-
-They need DATA_DIR, a directory with the four IDX files.
-"""
+"""Tests with real MNIST."""

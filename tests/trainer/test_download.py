@@ -33,12 +33,11 @@ def files_beside(destination: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", None])
-@pytest.mark.parametrize("level", [0, 9])
 def test_the_content_counts_and_not_its_compression_or_encoding_header(
-    mirror: StartMirror, destination: Path, coding: str | None, level: int
+    mirror: StartMirror, destination: Path, coding: str | None
 ) -> None:
     headers = {"Content-Encoding": coding} if coding else {}
-    first = mirror({NAME: Reply(gzip.compress(CONTENT, level), headers=headers)})
+    first = mirror({NAME: Reply(gzip.compress(CONTENT, 0), headers=headers)})
     second = mirror({NAME: Reply(GZIPPED)})
     download(FILE, [first.url, second.url], destination)
     assert destination.read_bytes() == CONTENT
@@ -50,11 +49,9 @@ FAILURES: dict[str, tuple[Reply, str]] = {
     "not found": (Reply(status=404), "404"),
     "server error": (Reply(b"sorry", 500), "500"),
     "redirect loop": (Reply(status=302, headers={"Location": NAME}), "redirect"),
-    "empty": (Reply(b""), "expected SHA-256"),
     "not gzip": (Reply(CONTENT), "incorrect header check"),
     "other content": (Reply(gzip.compress(CONTENT[::-1])), "expected SHA-256"),
     "longer by one byte": (Reply(gzip.compress(CONTENT + b"x")), "200000 bytes, got more"),
-    "truncated": (Reply(GZIPPED[: len(GZIPPED) // 2]), "expected SHA-256"),
     "wrong checksum": (Reply(GZIPPED[:-8] + bytes(8)), "incorrect data check"),
     "connection closed": (Reply(GZIPPED[:9000], length=len(GZIPPED)), ""),
     "bytes after the stream": (Reply(GZIPPED + bytes(200_000)), "nothing after the end"),
@@ -77,22 +74,6 @@ def test_a_failure_of_a_mirror_is_logged_and_the_next_one_is_used(
     download(FILE, [bad.url, good.url], destination)
     assert destination.read_bytes() == CONTENT
     assert files_beside(destination) == ["some-file"]
-
-
-def test_the_error_names_all_mirrors_and_leaves_an_older_file_unchanged(
-    mirror: StartMirror, dead_mirror: str, destination: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    destination.parent.mkdir(parents=True)
-    destination.write_bytes(b"old")
-    urls = [dead_mirror, mirror({}).url]
-    with pytest.raises(DownloadError) as error:
-        download(FILE, urls, destination)
-    assert all(url in str(error.value) for url in urls)
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith(dead_mirror)
-    assert "Connection refused" in first
-    assert second.startswith(urls[1])
-    assert destination.read_bytes() == b"old"
 
 
 def test_a_decompression_bomb_stops_at_the_size_of_the_file(

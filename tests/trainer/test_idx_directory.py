@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,6 @@ def write(folder: Path, arrays: dict[str, Array], *, gzipped: bool = False) -> P
     return folder
 
 
-def rejection(folder: Path) -> str:
-    with pytest.raises(DataError) as error:
-        load_idx_directory(folder, "toy")
-    assert str(error.value).startswith(str(folder))
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
 @pytest.mark.parametrize("gzipped", [False, True])
 @pytest.mark.parametrize(
     "test_names",
@@ -42,14 +35,16 @@ def rejection(folder: Path) -> str:
         tuple(TEST),
         ("test-images-idx3-ubyte", "test-labels-idx1-ubyte"),
         ("letters-t10k-images.idx", "letters-t10k-labels.idx"),
+        (),
     ],
 )
-def test_all_four_files_are_loaded_under_any_of_their_names(
-    tmp_path: Path, test_names: tuple[str, str], *, gzipped: bool
+def test_images_are_loaded_under_any_of_their_names_and_test_images_are_optional(
+    tmp_path: Path, test_names: tuple[str, ...], *, gzipped: bool
 ) -> None:
-    arrays = TRAIN | dict(zip(test_names, TEST.values(), strict=True))
+    arrays = TRAIN | dict(zip(test_names, TEST.values(), strict=False))
+    (tmp_path / "README").write_text("letters")
     data = load_idx_directory(write(tmp_path, arrays, gzipped=gzipped), "toy")
-    assert (data.name, data.test is not None) == ("toy", True)
+    assert (data.name, data.test is not None) == ("toy", bool(test_names))
     parts = [p for part in (data.train, data.test) if part for p in (part.images, part.labels)]
     for got, expected in zip(parts, arrays.values(), strict=True):
         np.testing.assert_array_equal(got, expected)
@@ -58,24 +53,17 @@ def test_all_four_files_are_loaded_under_any_of_their_names(
     }
 
 
-def test_test_images_are_optional_and_other_files_ignored(tmp_path: Path) -> None:
-    write(tmp_path, {f"letters-{name}": array for name, array in TRAIN.items()})
-    (tmp_path / "README").write_text("letters")
-    data = load_idx_directory(tmp_path, "toy")
-    assert (len(data.train), data.test) == (30, None)
-
-
-def test_a_directory_without_training_images_is_rejected(tmp_path: Path) -> None:
-    assert "expected *train-images* and *train-labels*" in rejection(write(tmp_path, TEST))
-
-
-@pytest.mark.parametrize("name", [*TRAIN, *TEST])
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
 def test_a_missing_ambiguous_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
-    path, pattern = tmp_path / name, name.split("-idx")[0]
-    write(tmp_path, TRAIN | TEST)
+    def check(message: str) -> None:
+        with pytest.raises(DataError, match=f"^{tmp_path}.*{re.escape(message)}"):
+            load_idx_directory(tmp_path, "toy")
+
+    check("expected *train-images* and *train-labels*")
+    path = write(tmp_path, TRAIN | TEST) / name
     os.truncate(path, path.stat().st_size - 1)
-    assert rejection(tmp_path).startswith(f"{path}: expected ")
+    check(f"{name}: expected ")
     path.unlink()
-    assert rejection(tmp_path) == f"{tmp_path}: expected one file *{pattern}*, got none"
+    check("expected one file *")
     write(write(tmp_path, TRAIN | TEST), {name: IMAGES}, gzipped=True)
-    assert f"got {name}, {name}.gz" in rejection(tmp_path)
+    check(f"got {name}, {name}.gz")

@@ -63,22 +63,12 @@ def test_mnist_is_downloaded_once_into_the_cache(good: Mirror, cache: Path) -> N
     assert len(good.requests) == 4
 
 
-def test_each_file_comes_from_the_first_mirror_that_has_it(
-    mirror: StartMirror, good: Mirror, dead_mirror: str, cache: Path
-) -> None:
-    replies = {name: Reply(content) for name, content in SMALL.gzipped().items()}
-    replies[f"{NAMES[1]}.gz"] = Reply(b"not gzip")
-    check(load(cache, dead_mirror, mirror(replies).url, good.url))
-    assert good.requests == [f"/mnist/{NAMES[1]}.gz"]
-
-
-@pytest.mark.parametrize("name", [NAMES[0], NAMES[3]])
 @pytest.mark.parametrize(
-    "damage",
+    ("name", "damage"),
     [
-        lambda whole: whole[:-1],
-        lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]),
-        lambda whole: gzip.compress(whole)[:-1],
+        (NAMES[0], lambda whole: whole[:-1]),
+        (NAMES[3], lambda whole: whole[:-1] + bytes([whole[-1] ^ 1])),
+        (NAMES[1], lambda whole: gzip.compress(whole)[:-1]),
     ],
     ids=["truncated", "changed", "damaged gzip"],
 )
@@ -88,14 +78,12 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(
     cache: Path,
     name: str,
     damage: Callable[[bytes], bytes],
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     damaged = write(cache / "mnist", SMALL.contents) / name
     damaged.write_bytes(damage(SMALL.contents[name]))
     with pytest.raises(DownloadError, match=name):
         load(cache, dead_mirror)
     assert not damaged.exists()
-    assert f"{damaged}: expected " in capsys.readouterr().out
     check(load(cache, good.url))
     assert good.requests == [f"/mnist/{name}.gz"]
     assert tree(cache / "mnist") == SMALL.contents
@@ -113,19 +101,12 @@ def test_a_data_directory_needs_no_download_and_no_cache(
     assert tree(data_dir) == before
 
 
-OTHER = idx_bytes(np.ones((40, 5, 4), np.uint8))
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, rf"expected {NAMES[0]} or {NAMES[0]}.gz, got neither"),
         (b"", rf"{NAMES[0]}: expected an IDX magic number"),
-        (
-            OTHER,
-            f"{NAMES[0]}: expected MNIST's SHA-256 {SMALL.files.train_images.sha256}, "
-            f"got {hashlib.sha256(OTHER).hexdigest()}",
-        ),
+        (idx_bytes(np.ones((40, 5, 4), np.uint8)), f"{NAMES[0]}: expected MNIST's SHA-256 "),
     ],
     ids=["missing", "empty", "other images"],
 )
@@ -142,11 +123,9 @@ def test_a_data_directory_with_a_missing_or_other_file_is_an_error(
 
 
 def test_a_data_directory_must_exist_but_may_be_empty(
-    good: Mirror, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    good: Mirror, cache: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=f"got {tmp_path / 'nowhere'}"):
         load(cache, good.url, data_dir=tmp_path / "nowhere")
     assert good.requests == []
-    data_dir = write(tmp_path / "data", {"README": b"nothing here"})
-    check(load(cache, good.url, data_dir=data_dir))
-    assert f"{data_dir} has none of MNIST's files" in capsys.readouterr().out
+    check(load(cache, good.url, data_dir=write(tmp_path / "data", {"README": b"no images"})))

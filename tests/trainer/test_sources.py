@@ -24,15 +24,6 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "load_mnist", partial(load_mnist, files=SMALL.files))
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for name, content in SMALL.contents.items():
-        (folder / name).write_bytes(content)
-    return folder
-
-
 def load(
     dataset: str | Path, tmp_path: Path, *mirrors: str, data_dir: Path | None = None
 ) -> ImageData:
@@ -40,40 +31,28 @@ def load(
 
 
 @pytest.mark.parametrize("dataset", ["auto", "mnist"])
-def test_mnist_is_used_if_available_and_an_error_if_damaged(
-    tmp_path: Path, data_dir: Path, dataset: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = load(dataset, tmp_path, data_dir=data_dir)
+def test_mnist_is_used_if_available_and_an_error_if_damaged(tmp_path: Path, dataset: str) -> None:
+    for name, content in SMALL.contents.items():
+        (tmp_path / name).write_bytes(content)
+    data = load(dataset, tmp_path, data_dir=tmp_path)
     assert (data.name, len(data.train)) == ("mnist", 40)
-    assert capsys.readouterr().out == ""
-    (data_dir / "train-labels-idx1-ubyte").write_bytes(b"damaged")
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"damaged")
     with pytest.raises(DataError, match="train-labels"):
-        load(dataset, tmp_path, data_dir=data_dir)
+        load(dataset, tmp_path, data_dir=tmp_path)
 
 
-def test_auto_warns_that_it_uses_synthetic_digits(
+def test_without_mnist_auto_warns_and_uses_synthetic_digits(
     tmp_path: Path, dead_mirror: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = load("auto", tmp_path, dead_mirror)
-    assert (data.name, len(data.train)) == ("synthetic", 30)
-    output = capsys.readouterr().out
-    assert "WARNING: TRAINING ON SYNTHETIC DIGITS INSTEAD" in output
-    assert f"from {dead_mirror}" in output
-
-
-def test_mnist_by_name_fails_with_the_remedies(tmp_path: Path, dead_mirror: str) -> None:
-    with pytest.raises(DownloadError) as error:
-        load("mnist", tmp_path, dead_mirror)
     for part in (dead_mirror, "--data-dir", "DATA_DIR", "--dataset synthetic"):
-        assert part in str(error.value)
-
-
-def test_synthetic_digits_need_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = load("synthetic", tmp_path, data_dir=tmp_path / "nowhere")
-    assert data.test is not None
-    assert (data.name, len(data.train), len(data.test)) == ("synthetic", 30, 20)
-    assert capsys.readouterr().out == ""
-    assert not (tmp_path / "cache").exists()
+        with pytest.raises(DownloadError, match=part):
+            load("mnist", tmp_path, dead_mirror)
+    capsys.readouterr()
+    for dataset, warns in [("synthetic", False), ("auto", True)]:
+        data = load(dataset, tmp_path, dead_mirror)
+        assert (data.name, len(data.train)) == ("synthetic", 30)
+        output = capsys.readouterr().out
+        assert ("WARNING: TRAINING ON SYNTHETIC DIGITS INSTEAD" in output) == warns
 
 
 def test_synthetic_images_differ_between_seeds_and_between_training_and_test() -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -65,7 +66,6 @@ def test_a_published_version_loads_as_the_same_network(repository: ModelReposito
     loaded = repository.load("digits")
     x = scale_pixels(images(7))
     np.testing.assert_array_equal(loaded.model.predict(x), small_model(3).predict(x))
-    assert (loaded.manifest.version, loaded.manifest.labels) == (1, ["a", "b", "c"])
 
 
 def test_the_manifest_describes_the_version(version: Path) -> None:
@@ -93,9 +93,16 @@ def test_versions_count_up_and_never_change(repository: ModelRepository, version
     assert repository.load("digits", 4).manifest.provenance["recipe"] == {"seed": 4}
 
 
-def test_only_positive_integers_are_versions(repository: ModelRepository, version: Path) -> None:
+def test_models_and_versions_are_listed_in_their_order(
+    repository: ModelRepository, version: Path
+) -> None:
+    assert ModelRepository(repository.root / "nothing").names() == []
+    publish(repository, name="a")
     for name in ("0", "01", "-2", "3.0", "x", ".publishing", "²"):
         version.with_name(name).mkdir()
+    (repository.root / ".hidden").mkdir()
+    (repository.root / "notes.txt").write_text("not a model")
+    assert repository.names() == ["a", "digits"]
     assert repository.versions("digits") == [1]
 
 
@@ -114,19 +121,18 @@ def test_a_name_outside_the_repository_is_rejected(repository: ModelRepository, 
             use(name)
 
 
-def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def members(**changes: Any) -> Callable[[Path], object]:
     """Change the manifest, and remove the digest of its members."""
-    document = json.loads((folder / "model.json").read_text())
-    del document["members_sha256"]
-    change(document)
-    (folder / "model.json").write_text(json.dumps(document))
+
+    def edit(folder: Path) -> None:
+        document = json.loads((folder / MANIFEST).read_text())
+        del document["members_sha256"]
+        (folder / MANIFEST).write_text(json.dumps(document | changes))
+
+    return edit
 
 
-def members(**changes: Any) -> Callable[[Path], None]:
-    return lambda folder: edit(folder, lambda document: document.update(changes))
-
-
-def tensors(change: Callable[[dict[str, Array]], object]) -> Callable[[Path], None]:
+def tensors(change: Callable[[dict[str, Array]], object]) -> Callable[[Path], object]:
     """Change the weights, with a digest that fits."""
 
     def damage(folder: Path) -> None:
@@ -139,22 +145,17 @@ def tensors(change: Callable[[dict[str, Array]], object]) -> Callable[[Path], No
     return damage
 
 
-def bias(change: Callable[[Array], Array]) -> Callable[[Path], None]:
+def bias(change: Callable[[Array], Array]) -> Callable[[Path], object]:
     return tensors(lambda state: state.update({"0.bias": change(state["0.bias"])}))
 
 
-def replaced(name: str, put: Callable[[Path], object]) -> Callable[[Path], None]:
-    def damage(folder: Path) -> None:
-        (folder / name).unlink()
-        put(folder / name)
-
-    return damage
+def replaced(name: str, put: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda folder: ((folder / name).unlink(), put(folder / name))
 
 
 WEIGHTS, MANIFEST = "model.safetensors", "model.json"
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights missing": (replaced(WEIGHTS, lambda _: None), "No such file"),
-    "weights a folder": (replaced(WEIGHTS, Path.mkdir), "safetensors to hold|Is a directory"),
     "weights a pipe": (replaced(WEIGHTS, os.mkfifo), "expected model.safetensors to hold"),
     "weights cut": (lambda at: os.truncate(at / WEIGHTS, 200), "expected model.safetensors to"),
     "weights longer": (
@@ -162,24 +163,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "expected model.safetensors to hold",
     ),
     "manifest missing": (replaced(MANIFEST, lambda _: None), "No such file"),
-    "manifest a pipe": (replaced(MANIFEST, os.mkfifo), "at most 16777216 bytes, got prw"),
     "manifest a device": (
         replaced(MANIFEST, lambda path: path.symlink_to("/dev/zero")),
         "expected model.json to be a file",
     ),
     "manifest huge": (lambda at: os.truncate(at / MANIFEST, 2**40), "of 1099511627776 bytes"),
-    "manifest cut": (lambda at: os.truncate(at / MANIFEST, 100), "Unterminated|Expecting"),
     "manifest not text": (lambda at: (at / MANIFEST).write_bytes(b"\x80{}"), "can't decode"),
-    "manifest a list": (lambda at: (at / MANIFEST).write_text("[]"), "expected a JSON object"),
     "nested deeply": (lambda at: (at / MANIFEST).write_text("[" * 100_000), "nested too deep"),
     "other format": (members(format_version=2), "expected format_version 1, got 2"),
     "other name": (members(name="letters"), "of digits 1, got one of letters 1"),
-    "other version": (members(version=2), "of digits 1, got one of digits 2"),
-    "boolean version": (members(version=True), "expected version to be int"),
     "other digest": (members(sha256="0" * 64), "SHA-256 0000"),
     "other layers": (members(layers=[12, 6, 3]), r"float32 \(6, 12\), got float32 \(4, 12\)"),
     "huge layers": (members(layers=[12, 10**12, 3]), "expected model.safetensors to hold"),
-    "one layer": (members(layers=[12]), "at least two layers"),
     "empty layer": (members(layers=[12, 0, 3]), "sizes of 1 or more"),
     "other shape": (members(input={"shape": [4, 4]}), "from 16 pixels"),
     "other labels": (members(labels=["a"]), "to 1 labels"),
@@ -190,7 +185,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "expected the probabilities of the probes",
     ),
     "NaN": (bias(lambda b: b * np.nan), "expected 0.bias to be finite"),
-    "-infinity": (bias(lambda b: np.full_like(b, -np.inf)), "expected 0.bias to be finite"),
     "other weights": (bias(lambda b: b + 5), "expected the probabilities of the probes"),
     "integers": (bias(lambda b: b.astype(np.int32)), r"float32 \(4,\), got int32"),
     "renamed tensor": (
@@ -214,52 +208,35 @@ def test_a_damaged_version_is_rejected_with_its_cause_in_one_line(
 def test_every_member_of_the_signature_is_required(
     repository: ModelRepository, version: Path
 ) -> None:
+    members()(version)
+    repository.load("digits")  # a digest of the members is optional
     original = (version / MANIFEST).read_text()
     for member in ("name", "version", "layers", "input", "labels", "sha256", "probes"):
-        (version / MANIFEST).write_text(original)
-        edit(version, lambda document, member=member: document.pop(member))  # type: ignore[misc]
+        document = json.loads(original)
+        del document[member]
+        (version / MANIFEST).write_text(json.dumps(document))
         with pytest.raises(DamagedVersionError, match=f"expected {member} to be"):
             repository.load("digits")
 
 
-def flips(content: bytes, step: int) -> list[bytearray]:
-    """Copies of a content with one flipped bit each, in every `step`-th byte."""
-    copies = []
-    for position in range(0, len(content), step):
-        copy = bytearray(content)
-        copy[position] ^= 1 << position % 8
-        copies.append(copy)
-    return copies
-
-
-def test_a_flipped_bit_in_the_weights_is_detected(
+def test_a_flipped_bit_is_detected_or_has_no_effect(
     repository: ModelRepository, version: Path
 ) -> None:
-    for content in flips((version / WEIGHTS).read_bytes(), 11):
-        (version / WEIGHTS).write_bytes(content)
-        with pytest.raises(DamagedVersionError, match=r"expected model\.safetensors of SHA-256"):
-            repository.load("digits")
-
-
-def test_a_flipped_bit_in_the_manifest_is_detected_or_has_no_effect(
-    repository: ModelRepository, version: Path
-) -> None:
-    manifest = repository.load("digits").manifest
-    copies = flips((version / MANIFEST).read_bytes(), 5)
-    accepted = 0
-    for content in copies:
-        (version / MANIFEST).write_bytes(content)
-        with suppress(DamagedVersionError):
-            loaded = repository.load("digits").manifest
-            accepted += 1
-            assert replace(loaded, provenance=manifest.provenance) == manifest
-    assert accepted < len(copies) / 50  # whitespace, and the name of the digest's member
-
-
-def test_a_manifest_without_a_digest_loads(repository: ModelRepository, version: Path) -> None:
-    manifest = repository.load("digits").manifest
-    edit(version, lambda _: None)
-    assert repository.load("digits").manifest == manifest
+    manifest, accepted, tried = repository.load("digits").manifest, 0, 0
+    for name, step in ((MANIFEST, 5), (WEIGHTS, 11)):
+        content = (version / name).read_bytes()
+        for position in range(0, len(content), step):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << position % 8
+            (version / name).write_bytes(flipped)
+            tried += 1
+            with suppress(DamagedVersionError):
+                loaded = repository.load("digits").manifest
+                accepted += 1
+                assert name == MANIFEST
+                assert replace(loaded, provenance=manifest.provenance) == manifest
+        (version / name).write_bytes(content)
+    assert accepted < tried / 50  # whitespace, and the name of the digest's member
 
 
 def test_a_failure_of_any_write_leaves_the_repository_unchanged(
@@ -315,11 +292,7 @@ def test_an_interrupt_leaves_the_repository_unchanged(
     repository: ModelRepository, version: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tree(repository.root)
-
-    def interrupt(_path: Path, _target: Path) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "rename", interrupt)
+    monkeypatch.setattr(Path, "rename", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         publish(repository)
     assert tree(repository.root) == before
@@ -361,15 +334,6 @@ def test_check_writable_fails_early_and_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
     with pytest.raises(OSError, match="file"):
         ModelRepository(tmp_path / "file").check_writable("digits")
-
-
-def test_models_are_listed_by_name(repository: ModelRepository) -> None:
-    assert repository.names() == []
-    for name in ("letters", "digits"):
-        publish(repository, name=name)
-    (repository.root / ".hidden").mkdir()
-    (repository.root / "notes.txt").write_text("not a model")
-    assert repository.names() == ["digits", "letters"]
 
 
 def test_a_fingerprint_changes_with_the_files(repository: ModelRepository, version: Path) -> None:
