@@ -1,16 +1,14 @@
 import json
-import random
 import subprocess
 import sys
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from nncore.types import Array
 from service.errors import RequestError
@@ -44,10 +42,8 @@ STORED_AS = (
 
 
 def read(data: bytes, *, recenter: bool = True) -> Array:
-    images = read_pictures([data], SHAPE, recenter=recenter)
-    assert images.dtype == np.uint8
-    assert images.shape == (1, *SHAPE)
-    image: Array = images[0]
+    (image,) = read_pictures([data], SHAPE, recenter=recenter)
+    assert (image.dtype, image.shape) == (np.uint8, SHAPE)
     return image
 
 
@@ -59,29 +55,19 @@ def check_rejected(data: bytes, words: str = "") -> None:
     with pytest.raises(RequestError, match=words) as caught:
         read(data)
     assert caught.value.status == 422
-    assert len(caught.value.detail) < 300
 
 
 EXPECTED = read(FILES["png"])
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_every_format_gives_the_same_image(name: str) -> None:
-    assert EXPECTED.max() == 255
-    check_close(FILES[name])
-
-
 MODES = {"PNG": "1 L LA P RGBA", "BMP": "1 L P RGBA", "JPEG": "L CMYK", "WEBP": "L RGBA"}
 
 
-@pytest.mark.parametrize("file_type", MODES)
-def test_every_mode_gives_the_same_image(file_type: str) -> None:
-    for mode in MODES[file_type].split():
-        picture = PICTURE.convert(mode, dither=Image.Dither.NONE)
-        check_close(encode(picture, file_type), 8 if mode == "1" else 3)
-
-
-def test_16_bit_png_and_run_length_encoded_bmp() -> None:
+def test_every_format_and_mode_gives_the_same_image() -> None:
+    for data in FILES.values():
+        check_close(data)
+    for file_type, modes in MODES.items():
+        for mode in modes.split():
+            picture = PICTURE.convert(mode, dither=Image.Dither.NONE)
+            check_close(encode(picture, file_type), 8 if mode == "1" else 3)
     levels = np.asarray(PICTURE.convert("L"))
     check_close(encode(Image.fromarray(levels.astype(np.uint16) * 257)))
     lines = [b"".join(bytes((1, level)) for level in line) for line in levels[::-1]]
@@ -93,29 +79,17 @@ def test_a_picture_is_rotated_as_its_exif_says(file_type: str) -> None:
     for orientation, transpose in enumerate(STORED_AS, start=2):
         data = exif(orientation, big_endian=bool(orientation % 2))
         check_close(encode(PICTURE.transpose(transpose), file_type, exif=data))
-    for damaged in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(6)[:20]):
-        check_close(encode(PICTURE, file_type, exif=damaged))
+    check_close(encode(PICTURE, file_type, exif=exif(6)[:20]))
 
 
-@pytest.mark.parametrize("colour", [BLACK, WHITE, (40, 90, 200)])
-def test_a_digit_of_any_colour_on_transparent_pixels(colour: tuple[int, int, int]) -> None:
+def test_transparent_pixels_are_background() -> None:
     alpha = draw(140, picture_size=(220, 180), at=(50, 20)).convert("L")
-    picture = Image.new("RGBA", alpha.size, colour)
-    picture.putalpha(alpha)
-    check_close(encode(picture))
-    check_close(encode(picture, "WEBP", lossless=True))
-
-
-def test_transparent_pixels_are_white() -> None:
-    picture = draw(140, BLACK, WHITE, (220, 180), (50, 20)).convert("RGBA")
-    check_close(encode(ImageOps.expand(picture, 30, (0, 0, 0, 0))))
+    for colour in (BLACK, WHITE, (40, 90, 200)):
+        picture = Image.new("RGBA", alpha.size, colour)
+        picture.putalpha(alpha)
+        check_close(encode(picture))
     paletted = PICTURE.convert("P", palette=Image.Palette.ADAPTIVE)
     check_close(encode(paletted, transparency=paletted.getpixel((0, 0))))
-
-
-def test_a_blank_picture_is_background() -> None:
-    for colour in ("white", "black", "gray", "#0000"):
-        assert not read(encode(Image.new("RGBA", (60, 40), colour))).any()
 
 
 def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
@@ -123,32 +97,22 @@ def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
     np.testing.assert_array_equal(image[7:21], 30)
     assert not image[:7].any()
     assert not image[21:].any()
-    assert not read(encode(Image.new("RGBA", (9, 9), (*WHITE, 0))), recenter=False).any()
     for size in ((1, 1), (1, 1000), (1000, 1)):
         assert read(encode(Image.new("L", size, WHITE[0])), recenter=False).shape == SHAPE
 
 
-def test_other_files_are_rejected() -> None:
+def test_other_files_and_too_many_pixels_are_rejected() -> None:
     for file_type in ("GIF", "TIFF", "PPM", "ICO"):
-        check_rejected(
-            encode(PICTURE, file_type), "expected a PNG, JPEG, WebP or BMP file, got one"
-        )
-    with pytest.raises(RequestError, match="b'' in file 1"):
-        read_pictures([FILES["png"], b""], SHAPE, recenter=True)
+        check_rejected(encode(PICTURE, file_type), "a PNG, JPEG, WebP or BMP file, got one")
+    large = encode(Image.new("1", (3000, 3000)))
+    with pytest.raises(RequestError, match="pixels per request, got more up to file 7"):
+        read_pictures([large] * 100, SHAPE, recenter=True)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_truncated_and_damaged_files_are_rejected(name: str) -> None:
     for quarter in range(1, 4):
         check_rejected(FILES[name][: len(FILES[name]) * quarter // 4], "damaged")
-    chance = random.Random(0)
-    for _ in range(20):
-        data = bytearray(FILES[name])
-        for _ in range(chance.randint(1, 8)):
-            # More often in the headers, where more can go wrong.
-            data[min(int(chance.expovariate(1 / 80)), len(data) - 1)] = chance.randrange(256)
-        with suppress(RequestError):  # Some damage changes pixels only.
-            read(bytes(data))
 
 
 def hostile_files() -> dict[str, tuple[bytes, str]]:
@@ -174,12 +138,6 @@ def hostile_files() -> dict[str, tuple[bytes, str]]:
         "BMP, large": (bmp(2**30, 2**30, 0, b""), "at most 4194304 pixels"),
         "BMP, many runs": (bmp(1000, 1000, 1, b"\0\0" * 2**20), "complex"),
     }
-
-
-def test_the_pixels_of_a_request_are_limited() -> None:
-    large = encode(Image.new("1", (3000, 3000)))
-    with pytest.raises(RequestError, match="pixels per request, got more up to file 7"):
-        read_pictures([large] * 100, SHAPE, recenter=True)
 
 
 # The peak of a process of its own, for the tests' own may have been higher before.

@@ -10,7 +10,6 @@ from service.observability.log_format import JsonFormatter, TextFormatter
 from tests.service.conftest import MakeClient
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-JSON_FORMAT, TEXT_FORMAT = JsonFormatter(), TextFormatter()
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +23,8 @@ def line_of(caplog: pytest.LogCaptureFixture, formatter: logging.Formatter) -> s
     return formatter.format(record)
 
 
-def fields_of(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(line_of(caplog, JSON_FORMAT))
-    return fields
+def fields_of(caplog: pytest.LogCaptureFixture) -> Any:
+    return json.loads(line_of(caplog, JsonFormatter()))
 
 
 def predict(client: FlaskClient) -> None:
@@ -45,14 +43,6 @@ def test_a_line_describes_a_prediction_without_its_pixels(
     assert 0 < fields["decode_ms"] + fields["predict_ms"] + fields["encode_ms"] < fields["ms"]
     assert (fields["request_id"], fields["traceparent"]) == ("order-66", TRACEPARENT)
     assert "173, 173" not in str(fields)
-
-
-@pytest.mark.parametrize("path", ["/health", "/v2/health/live", "/metrics"])
-def test_probes_and_scrapes_are_logged_at_debug(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str
-) -> None:
-    client.get(path)
-    assert fields_of(caplog)["level"] == "debug"
 
 
 def test_an_error_of_the_service_is_logged_with_its_reason(
@@ -78,7 +68,7 @@ def test_text_lines_quote_what_is_not_plain(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.get('/no where"=\u2028')
-    line = line_of(caplog, TEXT_FORMAT)
+    line = line_of(caplog, TextFormatter())
     assert len(line.splitlines()) == 1
     assert " status=404 " in line
     assert 'path="/no where\\"=' in line

@@ -32,13 +32,11 @@ def invoke(client: FlaskClient, body: Any, content_type: str | None = None) -> T
     ("body", "content_type"),
     [
         ({"instances": IMAGES.reshape(2, 28, 28).tolist()}, JSON),
-        ({"instances": [{"images": image} for image in FLAT]}, JSON),
         ({"inputs": {"images": FLAT}}, f"{JSON}; charset=utf-8"),
         ({"params": {"a": [[1]], "b": "["}, "inputs": FLAT}, JSON),
         ({"dataframe_split": {"columns": [*range(784)], "index": [0, 1], "data": FLAT}}, JSON),
         ({"dataframe_split": {"data": FLAT, "columns": [f"p[{i}]" for i in range(784)]}}, JSON),
         (LINES.replace("\n", "\r\n").replace(",", ", ") + "\r\n", CSV),
-        (f"{NUMBERED}\n{LINES}\n", CSV),
         (f"{NAMED}\r\n{LINES}", CSV),
         ("\n".join(",".join(f"{number:.18e}" for number in image) for image in FLAT), CSV),
     ],
@@ -48,7 +46,6 @@ def test_every_form_is_read(
 ) -> None:
     response = invoke(client, body, content_type)
     assert response.status_code == 200, response.text
-    assert response.content_type == JSON
     assert response.headers["X-Model-Version"] == "mnist/1"
     check_probabilities(response.get_json()["predictions"], published.model.predict(IMAGES).T)
 
@@ -57,13 +54,9 @@ def test_every_form_is_read(
     ("body", "words"),
     [
         ({}, "instances, inputs, dataframe_split"),
-        ({"instances": FLAT, "dataframe_split": {}}, "got instances and dataframe_split"),
         ({"dataframe_split": {"data": FLAT[0]}}, "got one image"),
-        ({"dataframe_split": {"data": [FLAT[0]] * 9}}, "at most 8 images"),
-        (b"", "malformed JSON"),
         (NUMBERED, "at least one image"),
         (f"{LINE}\n\n{LINE}", "784 numbers in lines[1], got 0"),
-        (f"{LINE},", "malformed line"),
         ("\n" * 100_000 + "0", "at most 8 images"),
         (LINE.replace(".", ";", 1), "';'"),
         (f"{LINE}\n" + ",".join(["nan"] * 784), "'n'"),
@@ -74,11 +67,8 @@ def test_an_invalid_body_is_explained(client: FlaskClient, body: Any, words: str
     check_error(invoke(client, body), 400, words)
 
 
-def test_another_content_type_is_rejected(client: FlaskClient) -> None:
+def test_other_content_types_ping_and_version(client: FlaskClient, make_client: MakeClient) -> None:
     check_error(invoke(client, {"instances": FLAT}, "application/x-npy"), 415, "text/csv")
-
-
-def test_ping_and_version(client: FlaskClient, make_client: MakeClient) -> None:
     assert client.get("/ping").status_code == 200
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     assert client.get("/version").text == project["version"]

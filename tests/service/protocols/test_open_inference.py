@@ -1,5 +1,4 @@
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from nncore import scale_pixels
 from nncore.repository import PublishedModel
 from nncore.types import Array
 from service.settings import Settings
-from tests.service.conftest import check_error, check_probabilities, make_app
+from tests.service.conftest import MakeClient, check_error, check_probabilities, make_app
 from tests.support.models import publish
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (2, 28, 28)).astype(np.uint8)
@@ -51,14 +50,11 @@ def infer(
 def read_tensors(response: TestResponse) -> dict[str, Array]:
     """The outputs, in JSON or in binary; every byte of the response belongs to one."""
     assert response.status_code == 200, response.text
-    body, size = response.data, response.headers.get(JSON_SIZE)
-    assert response.content_type == ("application/octet-stream" if size else "application/json")
-    head = json.loads(body[: int(size)] if size else body)
+    size = response.headers.get(JSON_SIZE, type=int)
+    head, rest = json.loads(response.data[:size]), response.data[size:] if size else b""
     assert (head["model_name"], head["model_version"]) == ("mnist", "1")
-    rest = body[int(size) :] if size else b""
     tensors = {}
     for output in head["outputs"]:
-        assert ("data" in output) != ("parameters" in output)
         if "data" in output:
             values = np.array(output["data"])
         else:
@@ -68,7 +64,6 @@ def read_tensors(response: TestResponse) -> dict[str, Array]:
                 values = np.array([text.decode() for text in deserialize_bytes_tensor(piece)])
             else:
                 values = np.frombuffer(piece, {"FP32": "<f4", "INT64": "<i8"}[output["datatype"]])
-        assert values.size == math.prod(output["shape"])
         tensors[output["name"]] = values.reshape(output["shape"])
     assert rest == b""
     return tensors
@@ -99,33 +94,24 @@ def test_every_form_of_a_tensor_is_read(
         np.testing.assert_array_equal(tensors["label"], expected.argmax(axis=1))
 
 
-@pytest.mark.parametrize("offset", range(8))
-def test_binary_data_begins_at_any_byte(client: FlaskClient, expected: Array, offset: int) -> None:
-    head = json.dumps({"inputs": [binary_tensor(INPUTS.nbytes)]}).encode()
-    head += b" " * (offset - len(head) % 8 + 8)
-    response = infer(client, head, INPUTS.tobytes())
-    check_probabilities(read_tensors(response)["probabilities"], expected)
-
-
-def test_the_id_is_repeated(client: FlaskClient) -> None:
-    for request_id in ("", "a [b] \N{SNOWMAN} \0", "7"):
-        answer = infer(client, {"id": request_id, "inputs": [tensor()]}).get_json()
-        assert answer["id"] == request_id
-    assert "id" not in infer(client, {"inputs": [tensor()]}).get_json()
-
-
-def test_unknown_and_null_members_are_ignored(client: FlaskClient, expected: Array) -> None:
+def test_unknown_and_null_members_are_ignored_and_the_id_is_repeated(
+    client: FlaskClient, expected: Array
+) -> None:
     odd = {"tags": [["[", {}], []], "dense": None, "]": "["}
     document = {
         **odd,
-        "id": None,
+        "id": "a [b] \N{SNOWMAN} \0",
         "parameters": {"priority": 7, "binary_data_output": None, **odd},
         "inputs": [tensor(**odd, parameters={"content_type": "np", **odd})],
         "outputs": [{"name": "probabilities", "parameters": odd, **odd}],
     }
-    check_probabilities(read_tensors(infer(client, document))["probabilities"], expected)
-    document = {"parameters": None, "outputs": None, "inputs": [tensor()]}
-    assert list(read_tensors(infer(client, document))) == ["probabilities", "label"]
+    response = infer(client, document)
+    assert response.get_json()["id"] == document["id"]
+    check_probabilities(read_tensors(response)["probabilities"], expected)
+    document = {"id": None, "parameters": None, "outputs": None, "inputs": [tensor()]}
+    response = infer(client, document)
+    assert list(read_tensors(response)) == ["probabilities", "label"]
+    assert "id" not in response.get_json()
 
 
 def test_outputs_are_the_requested_ones_in_the_requested_form(client: FlaskClient) -> None:
@@ -141,8 +127,9 @@ def test_outputs_are_the_requested_ones_in_the_requested_form(client: FlaskClien
         assert read_tensors(response)["label"].shape == (2,)
 
 
-@pytest.mark.parametrize("binary", [False, True])
-@pytest.mark.parametrize(("requested", "listed"), [(1, 1), (2**62, 3)])
+@pytest.mark.parametrize(
+    ("binary", "requested", "listed"), [(False, 1, 1), (False, 2**62, 3), (True, 2, 2)]
+)
 def test_classification_lists_the_likeliest(
     tmp_path: Path, binary: bool, requested: int, listed: int
 ) -> None:
@@ -159,21 +146,6 @@ def test_classification_lists_the_likeliest(
         number, place, label = text.split(":")
         assert float(number) == pytest.approx(expected[index], abs=1e-6)
         assert (place, label) == (str(index), labels[index])
-
-
-def test_metadata(client: FlaskClient) -> None:
-    for path in ("/v2", "/v2/"):
-        server = client.get(path).get_json()
-        assert {"binary_tensor_data", "classification"} < set(server["extensions"])
-    for path in ("/v2/health/live", "/v2/health/ready"):
-        assert client.get(path).get_json() == {"live": True, "ready": True}
-    assert client.get("/v2/models").get_json() == {"models": ["mnist"]}
-    for path in ("/v2/models/mnist", "/v2/models/mnist/versions/1"):
-        metadata = client.get(path).get_json()
-        assert set(metadata) == {"name", "versions", "platform", "inputs", "outputs"}
-        assert (metadata["name"], metadata["versions"]) == ("mnist", ["1"])
-        assert client.get(f"{path}/ready").get_json() == {"name": "mnist", "ready": True}
-        assert client.get(f"{path}/config").get_json()["max_batch_size"] == 8
 
 
 def test_the_index_lists_the_state_of_every_version(tmp_path: Path) -> None:
@@ -197,18 +169,7 @@ def test_the_index_lists_the_state_of_every_version(tmp_path: Path) -> None:
         check_error(client.post("/v2/repository/index", data=body), 400)
 
 
-def test_without_a_model_the_server_is_live_and_not_ready(tmp_path: Path) -> None:
-    client = make_app(Settings(model_dir=str(tmp_path / "none"))).test_client()
-    assert client.get("/v2/health/live").get_json() == {"live": True, "ready": False}
-    for path in ("/v2/health/ready", "/v2/models/mnist", "/v2/models/mnist/ready"):
-        check_error(client.get(path), 503)
-    check_error(infer(client, {"inputs": [tensor()]}), 503)
-    assert client.post("/v2/repository/index").get_json() == []
-
-
-@pytest.mark.parametrize(
-    "model", ["other", "m" * 5000, "..", *(f"mnist/versions/{v}" for v in ("2", "01", "x"))]
-)
+@pytest.mark.parametrize("model", ["other", "m" * 5000, "mnist/versions/2", "mnist/versions/01"])
 def test_an_unknown_model_is_not_found(client: FlaskClient, model: str) -> None:
     path = f"/v2/models/{model}"
     check_error(client.get(path), 404)
@@ -221,15 +182,12 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, model: str) -> None:
     [
         ({"name": "pixels"}, '"pixels"'),
         ({"datatype": None}, "FP32, FP64, FP16, UINT8"),
-        ({"datatype": "INT64"}, 'got "INT64"'),
         ({"shape": None}, "[N, 28, 28] or [N, 784]"),
-        ({"shape": [28, 28]}, "got [28, 28]"),
         ({"shape": [0, 784], "data": []}, "at least one image"),
         ({"shape": [2**64 - 1, 784]}, "at most 8 images"),
         ({"shape": [1, 784]}, "784 numbers in data, got 1568"),
         ({"data": None}, "got neither"),
         ({"data": [*FLAT[:-1], True]}, "got true at 1567"),
-        ({"data": [*FLAT[:-1], 255]}, "got 255 in image 1"),
         ({"datatype": "UINT8"}, "from 0 to 1"),
         ({"parameters": {"binary_data_size": 6272}}, "data or binary_data_size"),
         ({"parameters": {"shared_memory_region": "x"}}, "shared memory"),
@@ -246,50 +204,42 @@ def with_output(name: Any, **parameters: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("document", "words"),
+    ("document", "binary", "size", "words"),
     [
-        (b"", "malformed JSON"),
-        (b'{"inputs": ' + b"[" * 100_000, "at most 8 images"),
-        ({}, "inputs"),
-        ({"id": 7, "inputs": [tensor()]}, "id to be a string"),
-        ({"parameters": {"binary_data_output": 1}}, "true or false"),
-        (b'{"id": "a", "id": "b"}', "id once"),
-        ({"outputs": ["label"]}, '"label"'),
-        (with_output({}), "probabilities or label"),
-        (with_output("label", binary_data="true"), '"true"'),
-        (with_output("probabilities", classification=0), "classification"),
+        (b"", None, None, "malformed JSON"),
+        (b'{"inputs": ' + b"[" * 100_000, None, None, "at most 8 images"),
+        ({}, None, None, "inputs"),
+        ({"id": 7, "inputs": [tensor()]}, None, None, "id to be a string"),
+        (b'{"id": "a", "id": "b"}', None, None, "id once"),
+        (with_output({}), None, None, "probabilities or label"),
+        (with_output("label", binary_data="true"), None, None, '"true"'),
+        (with_output("probabilities", classification=0), None, None, "classification"),
+        ({"inputs": [binary_tensor("6272")]}, INPUTS.tobytes(), None, '"6272"'),
+        ({"inputs": [binary_tensor(6272)]}, INPUTS.tobytes()[:-1], None, "6271 bytes"),
+        ({"inputs": [tensor()]}, b"x", None, "got 1 bytes"),
+        ({"inputs": [tensor()]}, b"", str(10**19 - 1), "at most the body's"),
+        ({"inputs": [tensor()]}, b"", "9", "malformed JSON"),
+        ({"inputs": [tensor()]}, b"", "9" * 5000, JSON_SIZE),
     ],
 )
-def test_an_invalid_request_is_explained(client: FlaskClient, document: Any, words: str) -> None:
-    check_error(infer(client, document), 400, words)
-
-
-@pytest.mark.parametrize(
-    ("size", "binary", "words"),
-    [
-        ("6272", INPUTS.tobytes(), '"6272"'),
-        (1568, INPUTS.tobytes(), "6272 bytes"),
-        (6272, INPUTS.tobytes()[:-1], "6271 bytes"),
-        (6272, np.full(1568, np.nan, "<f4").tobytes(), "got nan in image 0"),
-    ],
-)
-def test_invalid_binary_data_is_explained(
-    client: FlaskClient, size: Any, binary: bytes, words: str
+def test_an_invalid_request_is_explained(
+    client: FlaskClient, document: Any, binary: bytes | None, size: str | None, words: str
 ) -> None:
-    check_error(infer(client, {"inputs": [binary_tensor(size)]}, binary), 400, words)
+    headers = {JSON_SIZE: size} if size else {}
+    check_error(infer(client, document, binary, headers=headers), 400, words)
 
 
-def test_binary_data_needs_the_size_of_the_json(client: FlaskClient) -> None:
-    head = json.dumps({"inputs": [binary_tensor(6272)]}).encode()
-    check_error(infer(client, head + INPUTS.tobytes()), 400, "malformed JSON")
-    document = {"inputs": [tensor()]}
-    length = len(json.dumps(document))
-    for size, words in (
-        (length + 1, f"at most the body's {length} bytes"),
-        (10**19 - 1, "at most the body's"),
-        (length - 1, "malformed JSON"),
-        *((text, JSON_SIZE) for text in ("x", "-1", "1e3", "9" * 5000, "1_0")),
-    ):
-        check_error(infer(client, document, headers={JSON_SIZE: str(size)}), 400, words)
-    assert infer(client, document, b"").status_code == 200
-    check_error(infer(client, document, b"x"), 400, "got 1 bytes")
+def test_metadata(client: FlaskClient, make_client: MakeClient) -> None:
+    extensions = client.get("/v2").get_json()["extensions"]
+    assert {"binary_tensor_data", "classification"} < set(extensions)
+    assert client.get("/v2/health/ready").get_json() == {"live": True, "ready": True}
+    assert client.get("/v2/models").get_json() == {"models": ["mnist"]}
+    for path in ("/v2/models/mnist", "/v2/models/mnist/versions/1"):
+        metadata = client.get(path).get_json()
+        assert set(metadata) == {"name", "versions", "platform", "inputs", "outputs"}
+        assert client.get(f"{path}/ready").get_json() == {"name": "mnist", "ready": True}
+        assert client.get(f"{path}/config").get_json()["max_batch_size"] == 8
+    empty = make_client(model_name="letters")
+    assert empty.get("/v2/health/live").get_json() == {"live": True, "ready": False}
+    check_error(empty.get("/v2/health/ready"), 503)
+    check_error(infer(empty, {"inputs": [tensor()]}, path="/v2/models/letters/infer"), 503)

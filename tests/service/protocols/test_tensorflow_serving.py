@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from nncore.repository import PublishedModel
 from service.settings import Settings
-from tests.service.conftest import check_error, check_probabilities, make_app
+from tests.service.conftest import MakeClient, check_error, check_probabilities, make_app
 from tests.support.models import publish
 
 IMAGES = np.random.default_rng(0).random((2, 28, 28), np.float32)
@@ -51,17 +51,14 @@ def test_the_response_has_the_form_of_the_request(
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({"instances": FLAT[0]}, "got one image"),
         ({"instances": []}, "got an array of 0"),
         ({"instances": [{"images": BLANK}] * 9}, "at most 8 images"),
         ({"instances": [{"images": BLANK}, BLANK]}, "instances[1]"),
         ({"instances": [{"images": [BLANK]}]}, "got 1x1x784 numbers"),
-        ({"instances": [{"image": BLANK}]}, '"image"'),
         ({"instances": ROWS, "inputs": ROWS}, "got instances and inputs"),
         (b'{"instances": [], "instances": []}', "once"),
         ({"instances": ROWS, "signature_name": "other"}, "serving_default"),
         ({"instances": [[255] * 784]}, "got 255 in image 0"),
-        ({"instances": [[None] * 784]}, "got null at 0"),
         (b"instances=1", "malformed JSON"),
     ],
 )
@@ -69,9 +66,7 @@ def test_an_invalid_request_is_explained(client: FlaskClient, document: Any, wor
     check_error(predict(client, document), 400, words)
 
 
-@pytest.mark.parametrize(
-    "model", ["other", "x" * 5000, "mnist/versions/2", "%2e%2e", "", "mnist/versions/\uff11"]
-)
+@pytest.mark.parametrize("model", ["other", "mnist/versions/2", "", "mnist/versions/\uff11"])
 def test_an_unknown_model_is_not_found(client: FlaskClient, model: str) -> None:
     path = f"/v1/models/{model}"
     check_error(client.get(path), 404)
@@ -80,19 +75,23 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, model: str) -> None:
     check_error(predict(client, {}, f"{path}:classify"), 404)
 
 
-def test_the_status_of_a_model_is_for_tensorflow_and_kserve(client: FlaskClient) -> None:
-    available = {
-        "version": "1",
-        "state": "AVAILABLE",
-        "status": {"error_code": "OK", "error_message": ""},
-    }
+def test_the_status_of_a_model_is_for_tensorflow_and_kserve(
+    client: FlaskClient, make_client: MakeClient
+) -> None:
+    available = {"version": "1", "state": "AVAILABLE"}
+    available |= {"status": {"error_code": "OK", "error_message": ""}}
     expected = {"model_version_status": [available], "name": "mnist", "ready": True}
     for path in ("/v1/models/mnist", "/v1/models/mnist/versions/1"):
         assert client.get(path).get_json() == expected
     assert client.get("/v1/models").get_json() == {"models": ["mnist"]}
+    empty = make_client(model_name="letters")
+    check_error(empty.get("/v1/models/letters"), 503)
+    response = predict(empty, {"instances": ROWS}, "/v1/models/letters:predict")
+    check_error(response, 503)
+    assert int(response.headers["Retry-After"]) > 0
 
 
-def test_the_status_of_damaged_and_missing_versions(tmp_path: Path) -> None:
+def test_a_damaged_version_does_not_answer(tmp_path: Path) -> None:
     for seed in range(3):
         publish(tmp_path, seed=seed)
     (tmp_path / "mnist" / "2" / "model.safetensors").write_bytes(b"damaged")
@@ -100,30 +99,19 @@ def test_the_status_of_damaged_and_missing_versions(tmp_path: Path) -> None:
     for version, status in ((1, 200), (2, 503), (3, 200)):
         path = f"/v1/models/mnist/versions/{version}"
         assert predict(client, {"instances": ROWS}, f"{path}:predict").status_code == status
-        assert client.get(path).get_json()["ready"] == (status == 200)
     versions = client.get("/v1/models/mnist").get_json()["model_version_status"]
-    assert [version["version"] for version in versions] == ["3", "2", "1"]
-    assert [version["state"] for version in versions] == ["AVAILABLE", "END", "AVAILABLE"]
+    states = {version["version"]: version["state"] for version in versions}
+    assert states == {"3": "AVAILABLE", "2": "END", "1": "AVAILABLE"}
     assert versions[1]["status"]["error_code"] == "DATA_LOSS"
-    empty = make_app(Settings(model_dir=str(tmp_path / "none"))).test_client()
-    assert empty.get("/v1/models").get_json() == {"models": []}
-    check_error(empty.get("/v1/models/mnist"), 503)
-    response = predict(empty, {"instances": ROWS})
-    check_error(response, 503)
-    assert int(response.headers["Retry-After"]) > 0
 
 
-def test_metadata(tmp_path: Path) -> None:
-    publish(tmp_path, (3, 4), ["shirt", "shoe"])
-    client = make_app(Settings(model_dir=str(tmp_path))).test_client()
-    for path in ("/v1/models/mnist/metadata", "/v1/models/mnist/versions/1/metadata"):
-        document = client.get(path).get_json()
-        assert document["model_spec"] == {"name": "mnist", "signature_name": "", "version": "1"}
-        signature = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
-        for tensors, name, shape in (
-            ("inputs", "images", ["-1", "3", "4"]),
-            ("outputs", "probabilities", ["-1", "2"]),
-        ):
-            tensor = signature[tensors][name]
-            assert tensor["dtype"] == "DT_FLOAT"
-            assert [dim["size"] for dim in tensor["tensor_shape"]["dim"]] == shape
+def test_metadata(client: FlaskClient) -> None:
+    document = client.get("/v1/models/mnist/metadata").get_json()
+    assert document["model_spec"] == {"name": "mnist", "signature_name": "", "version": "1"}
+    signature = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    for tensor, shape in (
+        (signature["inputs"]["images"], ["-1", "28", "28"]),
+        (signature["outputs"]["probabilities"], ["-1", "10"]),
+    ):
+        assert tensor["dtype"] == "DT_FLOAT"
+        assert [dim["size"] for dim in tensor["tensor_shape"]["dim"]] == shape
