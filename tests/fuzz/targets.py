@@ -64,7 +64,6 @@ TWO_LABELS = bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 1])
 
 
 def write_version(manifest: bytes = MANIFEST, weights: bytes = WEIGHTS) -> ModelRepository:
-    """Write the files of a version into a repository of its own."""
     folder = FOLDER / "models" / MODEL / "1"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_FILE).write_bytes(manifest)
@@ -123,18 +122,19 @@ def read_octets(body: bytes) -> bool:
 
 
 def read_npy_file(body: bytes) -> bool:
-    def expected(max_value: int) -> Any:
-        array = np.load(BytesIO(body), allow_pickle=False)
-        return array.astype(float) / (1 if array.dtype == np.bool_ else max_value)
+    accepted = False
+    for max_value in (1, MAX_PIXEL):
 
-    images = [unless_rejected(read_npy, body, served_model().images, n) for n in (1, MAX_PIXEL)]
-    return is_read_as(images[0], lambda: expected(1)) | is_read_as(
-        images[1], lambda: expected(MAX_PIXEL)
-    )
+        def expected(largest: int = max_value) -> Any:
+            array = np.load(BytesIO(body), allow_pickle=False)
+            return array.astype(float) / (1 if array.dtype == np.bool_ else largest)
+
+        images = unless_rejected(read_npy, body, served_model().images, max_value)
+        accepted |= is_read_as(images, expected)
+    return accepted
 
 
 def flat(value: Any, max_value: int = 1) -> list[float]:
-    """Return the numbers of nested arrays, in order."""
     if isinstance(value, list):
         return [number for element in value for number in flat(element, max_value)]
     assert type(value) in (int, float), value
@@ -151,9 +151,8 @@ def read_predict_request(body: bytes) -> bool:
 def read_instances(body: bytes) -> bool:
     def expected() -> list[float]:
         document = json.loads(body)
-        if "dataframe_split" in document:
-            return flat(document["dataframe_split"]["data"])
-        value = document.get("instances") or document.get("inputs")
+        frame = document.get("dataframe_split", {})
+        value = frame.get("data") or document.get("instances") or document.get("inputs")
         if isinstance(value, dict):
             value = value["images"]
         return flat([one["images"] if isinstance(one, dict) else one for one in value])
@@ -224,13 +223,12 @@ def read_picture(data: bytes) -> bool:
             pieces += [data[start:end], checksum]
             start = end + 4
         data = b"".join([*pieces, data[start:]])
-    read = [
-        unless_rejected(read_pictures, [data], (28, 28), recenter=recenter)
-        for recenter in (True, False)
-    ]
-    for levels in read:
+    accepted = False
+    for recenter in (True, False):
+        levels = unless_rejected(read_pictures, [data], (28, 28), recenter=recenter)
         assert levels is None or (levels.dtype.str, *levels.shape) == ("|u1", 1, 28, 28)
-    return any(levels is not None for levels in read)
+        accepted |= levels is not None
+    return accepted
 
 
 def answer_request(data: bytes) -> bool:
@@ -256,7 +254,7 @@ def answer_request(data: bytes) -> bool:
     return code < 400
 
 
-def load_version(manifest: bytes, weights: bytes) -> bool:
+def load_version(manifest: bytes, weights: bytes = WEIGHTS) -> bool:
     published = unless_rejected(write_version(manifest, weights).load, MODEL)
     if published is None:
         return False
@@ -266,10 +264,6 @@ def load_version(manifest: bytes, weights: bytes) -> bool:
     assert answers.shape == (len(published.manifest.labels), 2)
     published.manifest.to_json()
     return True
-
-
-def read_manifest(data: bytes) -> bool:
-    return load_version(data, WEIGHTS)
 
 
 def read_weights(data: bytes) -> bool:
@@ -322,7 +316,7 @@ TARGETS: Mapping[str, Callable[[bytes], bool]] = {
     "idx": read_idx_file,
     "image": read_picture,
     "instances": read_instances,
-    "manifest": read_manifest,
+    "manifest": load_version,
     "npy": read_npy_file,
     "npz": read_npz_file,
     "octets": read_octets,

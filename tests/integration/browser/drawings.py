@@ -28,11 +28,7 @@ _POLYLINES = {
 
 
 def digit(label: int, rng: np.random.Generator | None = None) -> Strokes:
-    """Return a digit, upright in the middle of the sheet, or varied by a generator.
-
-    Then its height is 20 to 90 % of the sheet, its slant 17 degrees to the left to 24 to the
-    right; place, width (by a quarter) and corners (by 2 % of its height) vary, too.
-    """
+    """Return a digit in the middle of the sheet, or varied in size, slant, place and corners."""
     high, wide, slant, left, top, wobble = 0.7, 0.5, 0.0, 0.25, 0.15, 0.0
     if rng:
         high = rng.uniform(0.2, 0.9)
