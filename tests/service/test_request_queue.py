@@ -1,10 +1,8 @@
-"""The order of requests in a worker's queue, and load shedding."""
+"""The order of requests in a worker's queue."""
 
 import asyncio
 import time
 from collections.abc import Callable
-
-import pytest
 
 from service.request_queue import RequestQueue
 
@@ -84,29 +82,3 @@ def test_a_cancelled_request_does_not_hold_up_the_others() -> None:
 
     assert asyncio.run(run()) == "d"
     assert [line for line in log if "begin" in line] == ["begin a", "begin c", "begin d"]
-
-
-def test_requests_are_rejected_when_the_expected_wait_is_too_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr("service.request_queue.time.monotonic", lambda: now[0])
-
-    def slow() -> Callable[[], str]:
-        now[0] += 0.1
-        return lambda: "done"
-
-    async def run() -> None:
-        queue = RequestQueue[str](0.5)
-        for _ in range(100):  # the average approaches 0.1 s per request
-            assert queue.rejection() is None
-            await queue.run(slow, LARGE)
-        waiting = [asyncio.ensure_future(queue.run(slow, LARGE)) for _ in range(6)]
-        await asyncio.sleep(0)
-        error = queue.rejection()
-        assert error
-        assert (error.status, error.headers["Retry-After"]) == (503, "1")
-        await asyncio.wait(waiting)
-        assert queue.rejection() is None
-
-    asyncio.run(run())

@@ -14,6 +14,7 @@ from nncore.types import Array
 from service.errors import RequestError
 from service.inputs.pictures import read_pictures
 from tests.support.pictures import BLACK, WHITE, bmp, draw, encode, exif, png, png_chunk
+from tests.support.server import ROOT
 
 # The service ignores Pillow's warnings of damaged files; pytest raises them.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -142,25 +143,22 @@ def hostile_files() -> dict[str, tuple[bytes, str]]:
 
 # The peak of a process of its own, for the tests' own may have been higher before.
 MEASURE = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from time import process_time
 from service.errors import RequestError
 from service.inputs.pictures import read_pictures
-
-def memory(name):
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(name + ":")[2].split()[0]) / 1024
+from tests.support.processes import peak_megabytes, resident_megabytes
 
 for path in sys.argv[1:]:
     data = Path(path).read_bytes()
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    before, start, detail = memory("VmRSS"), process_time(), ""
+    before, start, detail = resident_megabytes(os.getpid()), process_time(), ""
     try:
         read_pictures([data], (28, 28), recenter=True)
     except RequestError as error:
         detail = error.detail
-    print(json.dumps([process_time() - start, memory("VmHWM") - before, detail]))
+    print(json.dumps([process_time() - start, peak_megabytes(os.getpid()) - before, detail]))
 """
 
 
@@ -170,7 +168,7 @@ def measure(folder: Path, files: Sequence[bytes]) -> list[tuple[float, float, st
     for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
     command = [sys.executable, "-c", MEASURE, *map(str, paths)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.check_output(command, cwd=ROOT, text=True)
     return [tuple(json.loads(line)) for line in output.splitlines()]
 
 

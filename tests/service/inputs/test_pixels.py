@@ -33,7 +33,7 @@ def decode(document: Any, reader: PixelReader = READER, **spacing: Any) -> Array
 
 
 def shape_of(value: Any) -> tuple[int, ...] | None:
-    """The specification in its slow form: the shape of a regular array of numbers, else None."""
+    """Return the shape of a regular array of numbers, else None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return ()
     if not isinstance(value, list):
