@@ -90,7 +90,7 @@ def application() -> Flask:
 
 
 def unless_rejected(read: Callable[..., T], *arguments: Any, **options: Any) -> T | None:
-    """Return what is read, or None where it is rejected with one short line."""
+    """Return what is read; None where it is rejected with one short line."""
     try:
         return read(*arguments, **options)
     except RequestError as error:
@@ -107,8 +107,7 @@ def is_read_as(images: Array | None, expected: Callable[[], ArrayLike]) -> bool:
     """Compare a network's input, float32 `(batch, pixels)` in [0, 1], with another reader's."""
     if images is None:
         return False
-    assert images.dtype == np.float32
-    assert images.ndim == 2
+    assert (images.dtype, images.ndim) == (np.float32, 2)
     assert 0 <= images.min() <= images.max() <= 1
     levels = np.asarray(expected(), float).reshape(len(images), -1)
     np.testing.assert_allclose(images, levels, rtol=1e-6, atol=1e-44)
@@ -190,7 +189,7 @@ def read_infer_request(data: bytes) -> bool:
 
 
 def read_multipart(data: bytes) -> bool:
-    """Read a boundary, which is the first line, and a body after it."""
+    """The first line is the boundary."""
     line, _, body = data.partition(b"\n")
     form = unless_rejected(read_form, body, line.decode("latin-1") or None, MAX_BATCH)
     if form is None:
@@ -246,12 +245,9 @@ def answer_request(data: bytes) -> bool:
         name = name.strip().upper().replace("-", "_")
         if name != "CONTENT_LENGTH":
             environ[name if name == "CONTENT_TYPE" else f"HTTP_{name}"] = value.strip()
-    answer, status, _ = run_wsgi_app(application(), environ, buffered=True)
-    for _ in answer:
-        pass
-    code = int(status.split()[0])
-    assert code < 500, status
-    return code < 400
+    _, status, _ = run_wsgi_app(application(), environ, buffered=True)
+    assert int(status.split()[0]) < 500, status
+    return int(status.split()[0]) < 400
 
 
 def load_version(manifest: bytes, weights: bytes = WEIGHTS) -> bool:

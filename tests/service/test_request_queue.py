@@ -10,12 +10,10 @@ LARGE = 10**6
 
 
 def request(log: list[str], name: str, seconds: float = 0) -> Callable[[], Callable[[], str]]:
-    """Return a request that logs its two halves; `fail` fails."""
+    """Return a request that logs its two halves."""
 
     def begin() -> Callable[[], str]:
         log.append(f"begin {name}")
-        if name == "fail":
-            raise ZeroDivisionError
 
         def finish() -> str:
             time.sleep(seconds)
@@ -27,28 +25,17 @@ def request(log: list[str], name: str, seconds: float = 0) -> Callable[[], Calla
     return begin
 
 
-def run_all(log: list[str], **sizes: int) -> list[str | BaseException]:
-    """Run requests that arrive together, by their names and sizes; return their responses."""
-
-    async def run() -> list[str | BaseException]:
-        queue = RequestQueue[str](1)
-        requests = (queue.run(request(log, name), size) for name, size in sizes.items())
-        return await asyncio.gather(*requests, return_exceptions=True)
-
-    return asyncio.run(run())
-
-
 def test_requests_run_in_order_small_ones_together_and_a_large_one_alone() -> None:
     log: list[str] = []
-    assert run_all(log, a=10, b=10, large=LARGE, c=10) == ["a", "b", "large", "c"]
+
+    async def run() -> list[str]:
+        queue, sizes = RequestQueue[str](1), {"a": 10, "b": 10, "large": LARGE, "c": 10}
+        requests = (queue.run(request(log, name), size) for name, size in sizes.items())
+        return await asyncio.gather(*requests)
+
+    assert asyncio.run(run()) == ["a", "b", "large", "c"]
     together = ["begin a", "begin b", "finish a", "finish b"]
     assert log == [*together, "begin large", "finish large", "begin c", "finish c"]
-
-
-def test_a_request_that_fails_fails_alone() -> None:
-    first, second = run_all([], fail=10, b=10)
-    assert isinstance(first, ZeroDivisionError)
-    assert second == "b"
 
 
 def test_the_event_loop_runs_other_tasks_between_requests() -> None:

@@ -55,12 +55,14 @@ def test_the_answer_is_the_models_own(served: Served, levels: Array, case: str) 
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     url = served.url + path.format(name=served.name, version=served.version)
     with urlopen(Request(url, data, {"Content-Type": content_type}), timeout=20) as response:
-        assert response.headers["X-Model-Version"] == f"{served.name}/{served.version}"
-        answer = json.load(response)
+        answer, version = json.load(response), response.headers["X-Model-Version"]
     if path == "/predict":
         rows = [one["probabilities"] for one in answer["predictions"]]
+        version = f"{answer['model']}/{answer['version']}"
     elif path == V2:
         rows = np.reshape(answer["outputs"][0]["data"], answer["outputs"][0]["shape"])
+        version = f"{answer['model_name']}/{answer['model_version']}"
     else:
         rows = answer.get("predictions") or answer["outputs"]
     np.testing.assert_allclose(rows, served.expected(levels), atol=1e-6, rtol=0)
+    assert version == f"{served.name}/{served.version}"

