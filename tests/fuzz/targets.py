@@ -64,7 +64,6 @@ TWO_LABELS = bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 1])
 
 
 def write_version(manifest: bytes = MANIFEST, weights: bytes = WEIGHTS) -> ModelRepository:
-    """Write the files of a version into a repository of its own."""
     folder = FOLDER / "models" / MODEL / "1"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_FILE).write_bytes(manifest)
@@ -91,7 +90,7 @@ def application() -> Flask:
 
 
 def unless_rejected(read: Callable[..., T], *arguments: Any, **options: Any) -> T | None:
-    """Return what is read, or None where it is rejected with one short line."""
+    """Return what is read; None where it is rejected with one short line."""
     try:
         return read(*arguments, **options)
     except RequestError as error:
@@ -108,8 +107,7 @@ def is_read_as(images: Array | None, expected: Callable[[], ArrayLike]) -> bool:
     """Compare a network's input, float32 `(batch, pixels)` in [0, 1], with another reader's."""
     if images is None:
         return False
-    assert images.dtype == np.float32
-    assert images.ndim == 2
+    assert (images.dtype, images.ndim) == (np.float32, 2)
     assert 0 <= images.min() <= images.max() <= 1
     levels = np.asarray(expected(), float).reshape(len(images), -1)
     np.testing.assert_allclose(images, levels, rtol=1e-6, atol=1e-44)
@@ -123,18 +121,19 @@ def read_octets(body: bytes) -> bool:
 
 
 def read_npy_file(body: bytes) -> bool:
-    def expected(max_value: int) -> Any:
-        array = np.load(BytesIO(body), allow_pickle=False)
-        return array.astype(float) / (1 if array.dtype == np.bool_ else max_value)
+    accepted = False
+    for max_value in (1, MAX_PIXEL):
 
-    images = [unless_rejected(read_npy, body, served_model().images, n) for n in (1, MAX_PIXEL)]
-    return is_read_as(images[0], lambda: expected(1)) | is_read_as(
-        images[1], lambda: expected(MAX_PIXEL)
-    )
+        def expected(largest: int = max_value) -> Any:
+            array = np.load(BytesIO(body), allow_pickle=False)
+            return array.astype(float) / (1 if array.dtype == np.bool_ else largest)
+
+        images = unless_rejected(read_npy, body, served_model().images, max_value)
+        accepted |= is_read_as(images, expected)
+    return accepted
 
 
 def flat(value: Any, max_value: int = 1) -> list[float]:
-    """Return the numbers of nested arrays, in order."""
     if isinstance(value, list):
         return [number for element in value for number in flat(element, max_value)]
     assert type(value) in (int, float), value
@@ -151,9 +150,8 @@ def read_predict_request(body: bytes) -> bool:
 def read_instances(body: bytes) -> bool:
     def expected() -> list[float]:
         document = json.loads(body)
-        if "dataframe_split" in document:
-            return flat(document["dataframe_split"]["data"])
-        value = document.get("instances") or document.get("inputs")
+        frame = document.get("dataframe_split", {})
+        value = frame.get("data") or document.get("instances") or document.get("inputs")
         if isinstance(value, dict):
             value = value["images"]
         return flat([one["images"] if isinstance(one, dict) else one for one in value])
@@ -191,7 +189,7 @@ def read_infer_request(data: bytes) -> bool:
 
 
 def read_multipart(data: bytes) -> bool:
-    """Read a boundary, which is the first line, and a body after it."""
+    """The first line is the boundary."""
     line, _, body = data.partition(b"\n")
     form = unless_rejected(read_form, body, line.decode("latin-1") or None, MAX_BATCH)
     if form is None:
@@ -224,13 +222,12 @@ def read_picture(data: bytes) -> bool:
             pieces += [data[start:end], checksum]
             start = end + 4
         data = b"".join([*pieces, data[start:]])
-    read = [
-        unless_rejected(read_pictures, [data], (28, 28), recenter=recenter)
-        for recenter in (True, False)
-    ]
-    for levels in read:
+    accepted = False
+    for recenter in (True, False):
+        levels = unless_rejected(read_pictures, [data], (28, 28), recenter=recenter)
         assert levels is None or (levels.dtype.str, *levels.shape) == ("|u1", 1, 28, 28)
-    return any(levels is not None for levels in read)
+        accepted |= levels is not None
+    return accepted
 
 
 def answer_request(data: bytes) -> bool:
@@ -248,15 +245,12 @@ def answer_request(data: bytes) -> bool:
         name = name.strip().upper().replace("-", "_")
         if name != "CONTENT_LENGTH":
             environ[name if name == "CONTENT_TYPE" else f"HTTP_{name}"] = value.strip()
-    answer, status, _ = run_wsgi_app(application(), environ, buffered=True)
-    for _ in answer:
-        pass
-    code = int(status.split()[0])
-    assert code < 500, status
-    return code < 400
+    _, status, _ = run_wsgi_app(application(), environ, buffered=True)
+    assert int(status.split()[0]) < 500, status
+    return int(status.split()[0]) < 400
 
 
-def load_version(manifest: bytes, weights: bytes) -> bool:
+def load_version(manifest: bytes, weights: bytes = WEIGHTS) -> bool:
     published = unless_rejected(write_version(manifest, weights).load, MODEL)
     if published is None:
         return False
@@ -266,10 +260,6 @@ def load_version(manifest: bytes, weights: bytes) -> bool:
     assert answers.shape == (len(published.manifest.labels), 2)
     published.manifest.to_json()
     return True
-
-
-def read_manifest(data: bytes) -> bool:
-    return load_version(data, WEIGHTS)
 
 
 def read_weights(data: bytes) -> bool:
@@ -322,7 +312,7 @@ TARGETS: Mapping[str, Callable[[bytes], bool]] = {
     "idx": read_idx_file,
     "image": read_picture,
     "instances": read_instances,
-    "manifest": read_manifest,
+    "manifest": load_version,
     "npy": read_npy_file,
     "npz": read_npz_file,
     "octets": read_octets,

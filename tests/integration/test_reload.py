@@ -5,9 +5,7 @@ import json
 import os
 import shutil
 import signal
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,12 @@ import pytest
 from nncore import scale_pixels
 from nncore.repository import ModelRepository
 from nncore.types import Array
+from tests.support.load import Load, Request
 from tests.support.models import publish
 from tests.support.server import JSON, Service, running, wait_until
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28))
-BODY = json.dumps({"pixels": PIXELS.tolist()})
+BODY = json.dumps({"pixels": PIXELS.tolist()}).encode()
 PUBLISHES = 30
 WORKERS = 2
 
@@ -38,12 +37,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def figures(service: Service) -> dict[str, float]:
     """Scrape: each sample's value by what stands before it."""
-    connection = service.connect()
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in lines}
+    lines = service.send("/metrics")[2].decode().splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, value in pairs}
 
 
 def version_of_all_workers(service: Service) -> float:
@@ -51,29 +47,13 @@ def version_of_all_workers(service: Service) -> float:
 
 
 @contextmanager
-def load(service: Service, clients: int = 4) -> Iterator[list[dict[str, Any]]]:
-    """Ask again and again meanwhile; the list holds every answer at the end."""
+def load(service: Service) -> Iterator[list[dict[str, Any]]]:
+    """Send requests meanwhile; the list holds every answer at the end."""
     answers: list[dict[str, Any]] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        connection = service.connect()
-        while not done.is_set():
-            connection.request("POST", "/predict", BODY, JSON)
-            response = connection.getresponse()
-            body = response.read()
-            assert response.status == http.HTTPStatus.OK, body
-            answers.append(json.loads(body))
-        connection.close()
-
-    with ThreadPoolExecutor(clients) as pool:
-        asking: list[Future[None]] = [pool.submit(ask) for _ in range(clients)]
-        try:
-            yield answers
-        finally:
-            done.set()
-        for client in asking:
-            client.result()
+    request = Request("/predict", BODY, JSON, lambda _, body: answers.append(json.loads(body)))
+    with Load(service.port, [request], connections=4) as clients:
+        yield answers
+    assert {reply.status for reply in clients.replies} == {http.HTTPStatus.OK}
 
 
 def check_answers(answers: list[dict[str, Any]], expected: dict[int, Array]) -> None:
@@ -104,7 +84,6 @@ def test_no_request_fails_by_a_swap(service: Service, tmp_path: Path) -> None:
 def test_damaged_and_removed_versions_are_not_served(service: Service, tmp_path: Path) -> None:
     models = tmp_path / "models"
     network = ModelRepository(models).load("mnist").model
-    # Written elsewhere and moved in at once, as a version appears.
     for seed in (0, 1):
         publish(tmp_path / "elsewhere", seed=seed)
     damaged = tmp_path / "elsewhere" / "mnist" / "2"

@@ -11,9 +11,9 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,19 @@ from nncore.repository import PublishedModel
 from tests.support.models import publish
 from tests.support.processes import peak_megabytes
 from tests.support.server import (
+    COMMAND,
     DEADLINE_SECONDS,
     JSON,
     MAX_BODY_BYTES,
     ROOT,
     Service,
+    launched,
     running,
     wait_until,
 )
 
-LEVELS = np.random.default_rng(0).integers(0, 256, (8, 28, 28))
-BODY = json.dumps({"pixels": LEVELS[0].tolist()}).encode()
+LEVELS = np.random.default_rng(0).integers(0, 256, (1, 28, 28))
+BODY = json.dumps({"pixels": LEVELS.tolist()}).encode()
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -63,29 +65,6 @@ def read_response(client: socket.socket) -> tuple[int, bytes]:
     return response.status, response.read()
 
 
-@contextmanager
-def healthy(environment: dict[str, str], log: Path) -> Iterator[None]:
-    """Run the service, once the container's health check succeeds."""
-    check = [sys.executable, "-m", "service.healthcheck"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service"],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        wait_until(
-            lambda: subprocess.run(check, cwd=ROOT, env=environment, stderr=-1).returncode == 0,
-            "the health check succeeds",
-        )
-        yield
-    finally:
-        process.terminate()
-        process.wait(DEADLINE_SECONDS)
-
-
 def check_answer(document: dict[str, Any], published: PublishedModel, images: Any) -> None:
     expected = published.model.predict(scale_pixels(np.asarray(images))).T
     got = [prediction["probabilities"] for prediction in document["predictions"]]
@@ -99,17 +78,6 @@ def test_it_starts_without_warnings(service: Service) -> None:
     assert not any(word in log for word in ("WARNING", "ERROR", "Traceback"))
 
 
-def test_one_connection_serves_many_requests(service: Service, published: PublishedModel) -> None:
-    connection = service.connect()
-    sockets = set()
-    for image in LEVELS:
-        connection.request("POST", "/predict", json.dumps({"pixels": image.tolist()}), JSON)
-        sockets.add(connection.sock)
-        check_answer(json.loads(connection.getresponse().read()), published, image[None])
-    connection.close()
-    assert len(sockets) == 1
-
-
 def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     head = POST + b"Content-Length: %d\r\n\r\n" % len(BODY)
     with service.open_socket() as client:
@@ -120,28 +88,19 @@ def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     assert re.findall(rb"predictions|alive", received) == [b"predictions", b"alive"] * 3
 
 
-def test_every_route_decodes_gzip_up_to_the_limit(
-    service: Service, published: PublishedModel
-) -> None:
+@pytest.mark.parametrize(
+    "path", ["/predict", "/v2/models/mnist/infer", "/v1/models/mnist:predict", "/invocations"]
+)
+def test_every_route_decodes_gzip_up_to_the_limit(service: Service, path: str) -> None:
     """Regression: only one protocol did, and it checked the compressed size."""
-
-    def post(path: str, body: bytes) -> tuple[int, Any]:
-        with closing(service.connect()) as connection:
-            headers = {**JSON, "Content-Encoding": "gzip"}
-            connection.request("POST", path, gzip.compress(body), headers)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-
-    status, answer = post("/predict", BODY)
-    assert status == 200
-    check_answer(answer, published, LEVELS[:1])
-    for path in ("/predict", "/v2/models/mnist/infer", "/v1/models/mnist:predict", "/invocations"):
-        assert post(path, b" " * MAX_BODY_BYTES)[0] == 400
-        assert post(path, b" " * (MAX_BODY_BYTES + 1))[0] == 413
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    for size, status in ((MAX_BODY_BYTES, 400), (MAX_BODY_BYTES + 1, 413)):
+        assert service.send(path, gzip.compress(b" " * size), headers)[0] == status
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 268435456", "Transfer-Encoding: chunked"])
 def test_an_error_is_answered_before_a_huge_body_is_sent(service: Service, length: str) -> None:
+    """Regression: up to 256 MiB of a body was read before the error."""
     chunk = b"%x\r\n" % MAX_BODY_BYTES + b" " * MAX_BODY_BYTES + b"\r\n"
     with service.open_socket() as client:
         client.sendall(POST + length.encode() + b"\r\n\r\n")
@@ -177,15 +136,12 @@ def test_a_rejected_body_is_never_parsed_as_a_request(service: Service) -> None:
     ("request_bytes", "status"),
     [
         (b"nonsense\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HEALTH, 400),
         (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + HEALTH, 400),
         (b"GET / HTTP/1.1\r\nTransfer-Encoding: zip\r\n\r\n", 501),
         (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\nx: " + b"x" * 10_000 + b"\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 1000 + b"\r\n", 431),
     ],
     ids=lambda value: None if isinstance(value, int) else str(value[-20:]),
 )
@@ -218,62 +174,55 @@ def test_an_idle_connection_is_closed(service: Service) -> None:
         assert client.recv(1) == b""  # after gunicorn's `keepalive`
 
 
-def test_the_health_check_of_the_container(service: Service) -> None:
-    def check(port: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "service.healthcheck"],
-            cwd=ROOT,
-            env={**os.environ, "PORT": port},
-            capture_output=True,
-            text=True,
-        )
+def check_health(variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the container's health check."""
+    command = [sys.executable, "-m", "service.healthcheck"]
+    env = {**os.environ, **variables}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
-    assert check(str(service.port)).returncode == 0
-    for port, words in (("1", "port 1"), ("x", "PORT: expected an integer")):
-        result = check(port)
-        assert result.returncode == 1
-        assert words in result.stderr
-        assert result.stderr.count("\n") == 1
+
+@contextmanager
+def healthy(model_dir: Path, log: Path, **settings: str) -> Iterator[Service]:
+    """Run the service, once the health check succeeds."""
+    variables = {"MODEL_DIR": str(model_dir), "WEB_CONCURRENCY": "1", **settings}
+    with launched(COMMAND, log, {"PORT": "{port}", **variables}) as service:
+        variables["PORT"] = str(service.port)
+        wait_until(lambda: check_health(variables).returncode == 0, "the health check succeeds")
+        yield service
 
 
 @pytest.mark.parametrize("host", ["::1", "::"])
 def test_the_service_and_its_health_check_take_any_host(
     model_dir: Path, published: PublishedModel, tmp_path: Path, host: str
 ) -> None:
+    """Regression: the service failed, and the check asked 127.0.0.1."""
     try:
         with socket.socket(socket.AF_INET6) as free:
             free.bind((host, 0))
-            port = free.getsockname()[1]
     except OSError as error:
         pytest.skip(f"cannot listen on {host} here: {error}")
-    environment = {**os.environ, "HOST": host, "PORT": str(port)}
-    environment |= {"MODEL_DIR": str(model_dir), "WEB_CONCURRENCY": "1"}
-    with healthy(environment, tmp_path / "log"):
+    with healthy(model_dir, tmp_path / "log", HOST=host):
         pass
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl here to make a certificate")
 def test_tls(model_dir: Path, published: PublishedModel, tmp_path: Path) -> None:
-    files = {"TLS_CERT_FILE": str(tmp_path / "cert.pem"), "TLS_KEY_FILE": str(tmp_path / "key.pem")}
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
-            *("-out", files["TLS_CERT_FILE"], "-keyout", files["TLS_KEY_FILE"]),
+            *("-out", cert, "-keyout", key),
         ],
         check=True,
         capture_output=True,
     )
-    context = ssl.create_default_context(cafile=files["TLS_CERT_FILE"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, **files, "PORT": str(port), "MODEL_DIR": str(model_dir)}
-    environment["WEB_CONCURRENCY"] = "1"
-    with healthy(environment, tmp_path / "log"):
-        connection = http.client.HTTPSConnection("localhost", port, context=context)
+    files = {"TLS_CERT_FILE": cert, "TLS_KEY_FILE": key}
+    with healthy(model_dir, tmp_path / "log", **files) as service:
+        context = ssl.create_default_context(cafile=cert)
+        connection = http.client.HTTPSConnection("localhost", service.port, context=context)
         connection.request("POST", "/predict", BODY, JSON)
-        check_answer(json.loads(connection.getresponse().read()), published, LEVELS[:1])
+        check_answer(json.loads(connection.getresponse().read()), published, LEVELS)
         connection.close()
 
 
@@ -332,7 +281,7 @@ def test_open_requests_are_finished_at_shutdown(
             client.sendall(BODY[1000:])
             status, body = read_response(client)
         assert status == 200
-        check_answer(json.loads(body), published, LEVELS[:1])
+        check_answer(json.loads(body), published, LEVELS)
         assert service.process.wait(DEADLINE_SECONDS) == 0
 
 
@@ -352,11 +301,8 @@ def test_the_memory_of_a_worker_and_its_backlog_hold_many_clients(
         (worker,) = service.workers
 
         def send(body: bytes) -> int:
-            with closing(service.connect()) as connection, suppress(ConnectionError):
-                connection.request("POST", "/predict", body, JSON)
-                response = connection.getresponse()
-                response.read()
-                return response.status
+            with suppress(ConnectionError):
+                return service.send("/predict", body)[0]
             return 0
 
         with ThreadPoolExecutor(8) as clients:

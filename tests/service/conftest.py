@@ -20,7 +20,6 @@ MakeClient = Callable[..., FlaskClient]
 
 
 def make_app(settings: Settings) -> Flask:
-    """Return the application without background threads."""
     return create_app(settings, background=False)
 
 
@@ -28,9 +27,8 @@ def check_error(response: TestResponse, status: int, words: str = "") -> None:
     """Check an error in the form that clients of other servers expect."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
-    document = response.get_json()
-    assert set(document) == {"error", "request_id"}
-    assert words in document["error"]
+    assert set(response.get_json()) == {"error", "request_id"}
+    assert words in response.get_json()["error"]
     assert len(response.data) < 1000
 
 
@@ -40,12 +38,12 @@ def check_probabilities(got: Any, expected: Array, tolerance: float = 1e-6) -> N
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with one model, which no test changes."""
     return tmp_path_factory.mktemp("models")
 
 
 @pytest.fixture(scope="session")
 def published(model_dir: Path) -> PublishedModel:
+    """The one model of the repository, which no test changes."""
     return publish(model_dir)
 
 

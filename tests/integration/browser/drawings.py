@@ -1,4 +1,4 @@
-"""Digits as a person draws them with a mouse: polylines, also varied at random."""
+"""Digits as a person draws them with a mouse."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -27,39 +27,21 @@ _POLYLINES = {
 }
 
 
-def digit(label: int, rng: np.random.Generator | None = None) -> Strokes:
-    """Return a digit, upright in the middle of the sheet, or varied by a generator.
-
-    Then its height is 20 to 90 % of the sheet, its slant 17 degrees to the left to 24 to the
-    right; place, width (by a quarter) and corners (by 2 % of its height) vary, too.
-    """
-    high, wide, slant, left, top, wobble = 0.7, 0.5, 0.0, 0.25, 0.15, 0.0
-    if rng:
-        high = rng.uniform(0.2, 0.9)
-        wide = high * 0.7 * rng.uniform(0.75, 1.25)
-        slant = rng.uniform(-0.3, 0.45)
-        lean = abs(slant) * high
-        left = rng.uniform(0.04, max(0.05, 0.96 - wide - lean)) + max(0.0, -slant) * high
-        top = rng.uniform(0.04, max(0.05, 0.96 - high))
-        wobble = 0.02
+def digit(label: int) -> Strokes:
+    """Return a digit in the middle of the sheet."""
     strokes = []
     for line in _POLYLINES[label]:
         points = np.array([corner.split(",") for corner in line.split()], float) / 100
-        if rng:
-            points += rng.normal(0, wobble, points.shape)
-        x = left + wide * points[:, 0] + slant * high * (1 - points[:, 1])
-        y = top + high * points[:, 1]
-        strokes.append(list(zip(x.tolist(), y.tolist(), strict=True)))
+        strokes.append((points * (0.5, 0.7) + (0.25, 0.15)).tolist())
     return strokes
 
 
-def picture(strokes: Strokes, thickness: float = 1.0) -> Image.Image:
-    """Return strokes as the page's sheet shows them, with a brush so many times as thick."""
-    scale = 4  # for smooth edges
-    side = scale * _SHEET
+def picture(strokes: Strokes) -> Image.Image:
+    """Return strokes as the page's sheet shows them."""
+    side = 4 * _SHEET  # for smooth edges
     sheet = Image.new("L", (side, side), 255)
     pencil = ImageDraw.Draw(sheet)
-    radius = thickness * side * _BRUSH_SHARE / 2
+    radius = side * _BRUSH_SHARE / 2
     for stroke in strokes:
         points = [(side * x, side * y) for x, y in stroke]
         pencil.line(points, 0, round(2 * radius), joint="curve")

@@ -13,7 +13,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from nncore.types import Array
 from tests.integration.browser.conftest import ROOT_PATH
 from tests.integration.browser.drawings import digit, picture
 from tests.integration.browser.page import Page
@@ -29,46 +28,25 @@ def page(browser: WebDriver, url: str) -> Iterator[Page]:
     assert browser.get_log("browser") == []
 
 
-def seen_image(page: Page) -> Array:
-    """Return the image as the page shows it, `(28, 28, 4)`."""
-    context = "document.getElementById('seen').getContext('2d')"
-    script = f"return [...{context}.getImageData(0, 0, 28, 28).data]"
-    return np.array(page.browser.execute_script(script)).reshape(28, 28, 4)
-
-
-def test_the_page_reads_what_is_drawn(page: Page) -> None:
+@pytest.mark.parametrize(
+    ("path", "pointer"), [("", "mouse"), (f"{ROOT_PATH}/", "touch"), ("", "pen")]
+)
+def test_the_page_reads_what_is_drawn(
+    browser: WebDriver, url: str, path: str, pointer: str
+) -> None:
+    page = Page(browser, f"{url}{path}")
     right = 0
     for label in range(10):
-        right += page.draw(digit(label)) == str(label)
+        right += page.draw(digit(label), pointer) == str(label)
         page.click("clear")
     assert right >= 9
-
-
-@pytest.mark.parametrize("pointer", ["touch", "pen"])
-def test_a_finger_and_a_pen_draw_too(page: Page, pointer: str) -> None:
-    assert page.draw(digit(2), pointer) == "2"
-
-
-def test_the_page_works_under_a_root_path(browser: WebDriver, url: str) -> None:
-    page = Page(browser, f"{url}{ROOT_PATH}/")
-    assert page.draw(digit(3)) == "3"
-    assert f"{ROOT_PATH}/predict" in page.text("code")
-
-
-def test_the_response_and_the_image_that_the_network_saw_are_shown(page: Page) -> None:
-    page.draw(digit(3))
-    assert "Prediction: 3" in page.text("verdict")
-    assert "mnist, version 1" in page.text("facts")
+    page.draw(digit(3), pointer)
+    assert f"{path or '/'}predict" in page.text("code")
     shares = [bar.text for bar in page.browser.find_elements(By.CSS_SELECTOR, "#bars .share")]
     assert sum(float(share.strip("> %")) for share in shares) == pytest.approx(100, abs=0.6)
-    ink = seen_image(page)[:, :, 0]
-    rows = np.flatnonzero(ink.any(axis=1))
-    assert 19 <= rows[-1] - rows[0] + 1 <= 22  # scaled to 20 pixels
-    assert abs(np.average(np.arange(28), weights=ink.sum(axis=0)) - 14) < 1
 
 
 def test_strokes_are_undone_and_the_sheet_is_cleared(page: Page) -> None:
-    assert not page.part("undo").is_enabled()
     assert page.draw(digit(4)) == "4"
     page.click("undo")
     page.wait_for_response()
@@ -78,7 +56,6 @@ def test_strokes_are_undone_and_the_sheet_is_cleared(page: Page) -> None:
     assert page.draw(digit(7)) == "7"
     page.click("clear")
     page.wait_for_text("verdict", "Nothing drawn yet.")
-    assert not page.part("clear").is_enabled()
 
 
 def test_pictures_are_dropped_pasted_chosen_and_sampled(page: Page, tmp_path: Path) -> None:
@@ -91,25 +68,17 @@ def test_pictures_are_dropped_pasted_chosen_and_sampled(page: Page, tmp_path: Pa
     page.part("file").send_keys(str(file))
     page.wait_for_text("label", "2")
     page.click("clear")
-    page.wait_for_text("verdict", "Nothing drawn yet.")
     page.part("drawing").send_keys("s")
     page.wait_for("document.getElementById('label').textContent.trim() !== ''")
 
 
-def test_a_picture_without_a_digit_is_reported(page: Page) -> None:
+def test_errors_are_shown(page: Page) -> None:
     page.give("drop", encode(Image.new("L", (100, 100), 200)))
     page.wait_for_text("verdict", "blank")
-    assert page.text("label") == ""
     page.give("drop", b"no picture", "notes.txt")
     page.wait_for_text("error", "notes.txt is not an image")
-    assert page.draw(digit(1)) == "1"
-    assert page.text("error") == ""
-
-
-def test_an_error_of_the_service_is_shown(page: Page) -> None:
     page.give("drop", encode(Image.new("1", (5000, 5000))))
     page.wait_for_text("error", "pixels")
-    assert page.text("verdict") == "No prediction."
     (message,) = page.browser.get_log("browser")
     assert "422" in message["message"]
     page.browser.execute_script("window.fetch = async () => { throw new TypeError('network'); }")
@@ -119,13 +88,14 @@ def test_an_error_of_the_service_is_shown(page: Page) -> None:
 
 def test_attributions_are_shown_in_colour(page: Page) -> None:
     def coloured_pixels() -> int:
-        red, green, *_ = np.moveaxis(seen_image(page), 2, 0)
+        context = "document.getElementById('seen').getContext('2d')"
+        script = f"return [...{context}.getImageData(0, 0, 28, 28).data]"
+        red, green, *_ = np.array(page.browser.execute_script(script)).reshape(784, 4).T
         return int((red != green).sum())
 
     page.draw(digit(6))
     assert coloured_pixels() == 0
     page.click("explain")
-    assert page.part("explain").get_attribute("aria-pressed") == "true"
     assert coloured_pixels() > 50
     page.click("explain")
     assert coloured_pixels() == 0

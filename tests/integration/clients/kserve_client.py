@@ -18,52 +18,30 @@ from kserve import (  # type: ignore[import-not-found]
     RESTConfig,
 )
 
-UNKNOWN = "no-such-model"
 
+async def ask(url: str, model: str, images: list[Any], protocol: str) -> dict[str, Any]:
+    async with InferenceRESTClient(RESTConfig(protocol=protocol)) as client:
 
-async def ask_v1(url: str, model: str, images: list[Any]) -> dict[str, Any]:
-    async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
-        request = {"instances": images}
+        async def infer(name: str, rows: list[Any], *, binary: bool = False) -> Any:
+            if protocol == "v1":
+                answer = await client.infer(url, {"instances": rows}, model_name=name)
+                return answer["predictions"]
+            tensor = np.array(rows, np.float32)
+            one = InferInput("images", list(tensor.shape), "FP32")
+            one.set_data_from_numpy(tensor, binary_data=binary)
+            parameters = {"binary_data_output": binary}
+            request = InferRequest(name, [one], request_id="a request", parameters=parameters)
+            response = await client.infer(url, request, model_name=name)
+            assert response.id == "a request"
+            return response.outputs[0].as_numpy().tolist()
+
         return {
             "live": await client.is_server_live(url),
             "ready": await client.is_model_ready(url, model),
-            "predictions": (await client.infer(url, request, model_name=model))["predictions"],
-            "errors": {
-                "model": await error_of(client.infer(url, request, model_name=UNKNOWN)),
-                "images": await error_of(client.infer(url, {"instances": [7]}, model_name=model)),
-            },
+            "answers": [await infer(model, images, binary=binary) for binary in (False, True)],
+            "unknown model": await error_of(infer("no-such-model", images)),
+            "short images": await error_of(infer(model, [image[:-1] for image in images])),
         }
-
-
-async def ask_v2(url: str, model: str, images: list[Any]) -> dict[str, Any]:
-    async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
-        answer = {
-            "live": await client.is_server_live(url),
-            "server_ready": await client.is_server_ready(url),
-            "ready": await client.is_model_ready(url, model),
-            "unknown_ready": await client.is_model_ready(url, UNKNOWN),
-        }
-        for name, binary in (("json", False), ("binary", True)):
-            request = infer_request(model, images, binary=binary)
-            response = await client.infer(url, request, model_name=model)
-            outputs = {output.name: output.as_numpy().tolist() for output in response.outputs}
-            answer[name] = {"id": response.id, "outputs": outputs}
-        unknown = infer_request(UNKNOWN, images, binary=False)
-        short = infer_request(model, [image[:-1] for image in images], binary=False)
-        answer["errors"] = {
-            "model": await error_of(client.infer(url, unknown, model_name=UNKNOWN)),
-            "images": await error_of(client.infer(url, short, model_name=model)),
-        }
-        return answer
-
-
-def infer_request(model: str, images: list[Any], *, binary: bool) -> InferRequest:
-    tensor = np.array(images, np.float32)
-    images_input = InferInput("images", list(tensor.shape), "FP32")
-    images_input.set_data_from_numpy(tensor, binary_data=binary)
-    return InferRequest(
-        model, [images_input], request_id="a request", parameters={"binary_data_output": binary}
-    )
 
 
 async def error_of(call: Any) -> str:
@@ -76,7 +54,7 @@ async def error_of(call: Any) -> str:
 
 async def main(url: str, model: str) -> None:
     images = json.load(sys.stdin)
-    answers = {"v1": await ask_v1(url, model, images), "v2": await ask_v2(url, model, images)}
+    answers = {protocol: await ask(url, model, images, protocol) for protocol in ("v1", "v2")}
     json.dump(answers, sys.stdout)
 
 

@@ -1,21 +1,19 @@
 import json
-import random
 import subprocess
 import sys
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from nncore.types import Array
 from service.errors import RequestError
 from service.inputs.pictures import read_pictures
 from tests.support.pictures import BLACK, WHITE, bmp, draw, encode, exif, png, png_chunk
+from tests.support.server import ROOT
 
 # The service ignores Pillow's warnings of damaged files; pytest raises them.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -31,6 +29,13 @@ FILES = {
     "lossless": encode(PICTURE, "WEBP", lossless=True),
     "bmp": encode(PICTURE, "BMP"),
 }
+
+
+def test_the_pixels_of_a_request_are_limited() -> None:
+    with pytest.raises(RequestError, match="pixels per request, got more up to file 7"):
+        read_pictures([encode(Image.new("1", (3000, 3000)))] * 100, SHAPE, recenter=True)
+
+
 # How a file of orientation 2, 3, ... 8 stores an upright picture.
 STORED_AS = (
     Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,10 +49,8 @@ STORED_AS = (
 
 
 def read(data: bytes, *, recenter: bool = True) -> Array:
-    images = read_pictures([data], SHAPE, recenter=recenter)
-    assert images.dtype == np.uint8
-    assert images.shape == (1, *SHAPE)
-    image: Array = images[0]
+    (image,) = read_pictures([data], SHAPE, recenter=recenter)
+    assert (image.dtype, image.shape) == (np.uint8, SHAPE)
     return image
 
 
@@ -55,33 +58,17 @@ def check_close(data: bytes, tolerance: float = 3) -> None:
     assert np.abs(read(data).astype(int) - EXPECTED.astype(int)).mean() < tolerance
 
 
-def check_rejected(data: bytes, words: str = "") -> None:
-    with pytest.raises(RequestError, match=words) as caught:
-        read(data)
-    assert caught.value.status == 422
-    assert len(caught.value.detail) < 300
-
-
 EXPECTED = read(FILES["png"])
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_every_format_gives_the_same_image(name: str) -> None:
-    assert EXPECTED.max() == 255
-    check_close(FILES[name])
-
-
 MODES = {"PNG": "1 L LA P RGBA", "BMP": "1 L P RGBA", "JPEG": "L CMYK", "WEBP": "L RGBA"}
 
 
-@pytest.mark.parametrize("file_type", MODES)
-def test_every_mode_gives_the_same_image(file_type: str) -> None:
-    for mode in MODES[file_type].split():
-        picture = PICTURE.convert(mode, dither=Image.Dither.NONE)
-        check_close(encode(picture, file_type), 8 if mode == "1" else 3)
-
-
-def test_16_bit_png_and_run_length_encoded_bmp() -> None:
+def test_every_format_and_mode_gives_the_same_image() -> None:
+    for data in FILES.values():
+        check_close(data)
+    for file_type, modes in MODES.items():
+        for mode in modes.split():
+            picture = PICTURE.convert(mode, dither=Image.Dither.NONE)
+            check_close(encode(picture, file_type), 8 if mode == "1" else 3)
     levels = np.asarray(PICTURE.convert("L"))
     check_close(encode(Image.fromarray(levels.astype(np.uint16) * 257)))
     lines = [b"".join(bytes((1, level)) for level in line) for line in levels[::-1]]
@@ -93,29 +80,17 @@ def test_a_picture_is_rotated_as_its_exif_says(file_type: str) -> None:
     for orientation, transpose in enumerate(STORED_AS, start=2):
         data = exif(orientation, big_endian=bool(orientation % 2))
         check_close(encode(PICTURE.transpose(transpose), file_type, exif=data))
-    for damaged in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(6)[:20]):
-        check_close(encode(PICTURE, file_type, exif=damaged))
+    check_close(encode(PICTURE, file_type, exif=exif(6)[:20]))
 
 
-@pytest.mark.parametrize("colour", [BLACK, WHITE, (40, 90, 200)])
-def test_a_digit_of_any_colour_on_transparent_pixels(colour: tuple[int, int, int]) -> None:
+def test_transparent_pixels_are_background() -> None:
     alpha = draw(140, picture_size=(220, 180), at=(50, 20)).convert("L")
-    picture = Image.new("RGBA", alpha.size, colour)
-    picture.putalpha(alpha)
-    check_close(encode(picture))
-    check_close(encode(picture, "WEBP", lossless=True))
-
-
-def test_transparent_pixels_are_white() -> None:
-    picture = draw(140, BLACK, WHITE, (220, 180), (50, 20)).convert("RGBA")
-    check_close(encode(ImageOps.expand(picture, 30, (0, 0, 0, 0))))
+    for colour in (BLACK, WHITE, (40, 90, 200)):
+        picture = Image.new("RGBA", alpha.size, colour)
+        picture.putalpha(alpha)
+        check_close(encode(picture))
     paletted = PICTURE.convert("P", palette=Image.Palette.ADAPTIVE)
     check_close(encode(paletted, transparency=paletted.getpixel((0, 0))))
-
-
-def test_a_blank_picture_is_background() -> None:
-    for colour in ("white", "black", "gray", "#0000"):
-        assert not read(encode(Image.new("RGBA", (60, 40), colour))).any()
 
 
 def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
@@ -123,32 +98,6 @@ def test_without_recentring_a_picture_is_scaled_to_fit_on_black() -> None:
     np.testing.assert_array_equal(image[7:21], 30)
     assert not image[:7].any()
     assert not image[21:].any()
-    assert not read(encode(Image.new("RGBA", (9, 9), (*WHITE, 0))), recenter=False).any()
-    for size in ((1, 1), (1, 1000), (1000, 1)):
-        assert read(encode(Image.new("L", size, WHITE[0])), recenter=False).shape == SHAPE
-
-
-def test_other_files_are_rejected() -> None:
-    for file_type in ("GIF", "TIFF", "PPM", "ICO"):
-        check_rejected(
-            encode(PICTURE, file_type), "expected a PNG, JPEG, WebP or BMP file, got one"
-        )
-    with pytest.raises(RequestError, match="b'' in file 1"):
-        read_pictures([FILES["png"], b""], SHAPE, recenter=True)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_truncated_and_damaged_files_are_rejected(name: str) -> None:
-    for quarter in range(1, 4):
-        check_rejected(FILES[name][: len(FILES[name]) * quarter // 4], "damaged")
-    chance = random.Random(0)
-    for _ in range(20):
-        data = bytearray(FILES[name])
-        for _ in range(chance.randint(1, 8)):
-            # More often in the headers, where more can go wrong.
-            data[min(int(chance.expovariate(1 / 80)), len(data) - 1)] = chance.randrange(256)
-        with suppress(RequestError):  # Some damage changes pixels only.
-            read(bytes(data))
 
 
 def hostile_files() -> dict[str, tuple[bytes, str]]:
@@ -159,50 +108,38 @@ def hostile_files() -> dict[str, tuple[bytes, str]]:
     last_scan = progressive[progressive.rfind(b"\xff\xda") : -2]
     zeros = zlib.compress(bytes(2**24), 9)
     pixels = png_chunk(b"IDAT", zeros)
-    text = png_chunk(b"iTXt", b"a" + bytes(5) + b"x" * 2**23)
     compressed_texts = [png_chunk(b"zTXt", b"a\0\0" + zeros)] * 9
     many_chunks = [png_chunk(b"prVt", b"")] * 10**6
     return {
         "PNG, large": (png(30_000, 30_000, pixels), "at most 9437184 pixels"),
-        "PNG, long text": (png(28, 28, text, pixels), "complex"),
         "PNG, compressed texts": (png(28, 28, *compressed_texts, pixels), "complex"),
         "PNG, many chunks": (png(28, 28, *many_chunks, pixels), "complex"),
         "JPEG, large": (jpeg[:size] + b"\xff" * 4 + jpeg[size + 4 :], "at most 12582912 pixels"),
         "JPEG, many segments": (b"\xff\xd8" + b"\xff\xe0\0\2" * 10**6, "complex"),
         "JPEG, many scans": (progressive[:-2] + last_scan * 1000 + b"\xff\xd9", "complex"),
-        "WebP, large": (encode(Image.new("L", (4100, 1100)), "WEBP"), "at most 4194304 pixels"),
         "BMP, large": (bmp(2**30, 2**30, 0, b""), "at most 4194304 pixels"),
         "BMP, many runs": (bmp(1000, 1000, 1, b"\0\0" * 2**20), "complex"),
     }
 
 
-def test_the_pixels_of_a_request_are_limited() -> None:
-    large = encode(Image.new("1", (3000, 3000)))
-    with pytest.raises(RequestError, match="pixels per request, got more up to file 7"):
-        read_pictures([large] * 100, SHAPE, recenter=True)
-
-
 # The peak of a process of its own, for the tests' own may have been higher before.
 MEASURE = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from time import process_time
 from service.errors import RequestError
 from service.inputs.pictures import read_pictures
-
-def memory(name):
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(name + ":")[2].split()[0]) / 1024
+from tests.support.processes import peak_megabytes, resident_megabytes
 
 for path in sys.argv[1:]:
     data = Path(path).read_bytes()
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    before, start, detail = memory("VmRSS"), process_time(), ""
+    before, start, detail = resident_megabytes(os.getpid()), process_time(), ""
     try:
         read_pictures([data], (28, 28), recenter=True)
     except RequestError as error:
         detail = error.detail
-    print(json.dumps([process_time() - start, memory("VmHWM") - before, detail]))
+    print(json.dumps([process_time() - start, peak_megabytes(os.getpid()) - before, detail]))
 """
 
 
@@ -212,7 +149,7 @@ def measure(folder: Path, files: Sequence[bytes]) -> list[tuple[float, float, st
     for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
     command = [sys.executable, "-c", MEASURE, *map(str, paths)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.check_output(command, cwd=ROOT, text=True)
     return [tuple(json.loads(line)) for line in output.splitlines()]
 
 
@@ -224,21 +161,3 @@ def test_hostile_files_take_little_time_and_memory(tmp_path: Path) -> None:
         assert words in detail, name
         assert seconds < 1, name
         assert megabytes < 48, name
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_largest_pictures_take_less_than_110_mb(tmp_path: Path) -> None:
-    rotated: dict[str, Any] = {"exif": exif(6)}
-    largest = Image.new("RGBA", (3072, 3072), (9, 9, 9, 99))
-    phone = Image.new("RGB", (4080, 3072), WHITE)
-    files = [
-        encode(largest, compress_level=1, **rotated),
-        encode(largest.convert("L"), compress_level=1, transparency=3, **rotated),
-        encode(phone, "JPEG", progressive=True, subsampling=0, **rotated),
-        encode(largest.crop((0, 0, 2048, 2048)), "WEBP", method=0, **rotated),
-    ]
-    for seconds, megabytes, detail in measure(tmp_path, files):
-        assert not detail
-        assert seconds < 2
-        assert megabytes < 110

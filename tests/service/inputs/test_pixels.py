@@ -1,5 +1,4 @@
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from nncore import scale_pixels
 from nncore.types import Array
 from service.errors import RequestError
-from service.inputs.pixels import PixelReader, scale_levels
+from service.inputs.pixels import PixelReader
 from service.protocols.predict import Options, decode_pixels
 
 SHAPE = (3, 4)
@@ -33,13 +32,8 @@ def decode(document: Any, reader: PixelReader = READER, **spacing: Any) -> Array
     return decode_pixels(reader, 10, body, Options())
 
 
-def nest(numbers: list[Any], layout: tuple[int, ...]) -> Any:
-    """Nest a flat list of numbers, of which each keeps its own type."""
-    return np.array(numbers, dtype=object).reshape(layout).tolist()
-
-
 def shape_of(value: Any) -> tuple[int, ...] | None:
-    """The specification in its slow form: the shape of a regular array of numbers, else None."""
+    """Return the shape of a regular array of numbers, else None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return ()
     if not isinstance(value, list):
@@ -50,16 +44,15 @@ def shape_of(value: Any) -> tuple[int, ...] | None:
     return (len(value), *(shapes.pop() or ()))
 
 
-def check(pixels: Any, reader: PixelReader = READER, image_shape: tuple[int, ...] = SHAPE) -> None:
+def check(pixels: Any) -> None:
     """Check that pixels are read as numpy reads them, or rejected if they are no images."""
-    shape, size = shape_of(pixels), int(np.prod(image_shape))
-    image_shapes = [(size,), image_shape]
+    shape, image_shapes = shape_of(pixels), LAYOUTS[:2]
     if shape is not None and (shape in image_shapes or shape[1:] in image_shapes):
-        expected = scale_pixels(np.array(pixels, dtype=np.float64).reshape(-1, size))
-        np.testing.assert_array_equal(decode({"pixels": pixels}, reader), expected, strict=True)
+        expected = scale_pixels(np.array(pixels, dtype=np.float64).reshape(-1, 12))
+        np.testing.assert_array_equal(decode({"pixels": pixels}), expected, strict=True)
     else:
         with pytest.raises(RequestError, match="expected") as caught:
-            decode({"pixels": pixels}, reader)
+            decode({"pixels": pixels})
         assert caught.value.status == 422
 
 
@@ -67,7 +60,7 @@ def check(pixels: Any, reader: PixelReader = READER, image_shape: tuple[int, ...
     numbers=BATCHES,
     layout=st.sampled_from(LAYOUTS),
     intruder=NOT_IMAGES,
-    change=st.sampled_from(["nothing", "replace", "insert", "delete", "wrap", "move"]),
+    change=st.sampled_from(["nothing", "replace", "insert", "delete", "wrap"]),
     data=st.data(),
 )
 def test_images_are_read_as_numpy_reads_them_and_irregular_arrays_rejected(
@@ -75,7 +68,7 @@ def test_images_are_read_as_numpy_reads_them_and_irregular_arrays_rejected(
 ) -> None:
     if layout in LAYOUTS[:2]:
         numbers = numbers[:12]
-    pixels = nest(numbers, layout)
+    pixels: Any = np.array(numbers, dtype=object).reshape(layout).tolist()
     arrays = [pixels]
     while isinstance(arrays[-1][0], list):
         arrays.append(data.draw(st.sampled_from(arrays[-1])))
@@ -89,58 +82,13 @@ def test_images_are_read_as_numpy_reads_them_and_irregular_arrays_rejected(
         del array[at]
     elif change == "wrap":
         array[at] = [array[at]]
-    elif change == "move":
-        other = data.draw(st.sampled_from(arrays))
-        other.append(array.pop(at)) if other is not array[at] else array.pop(at)
     check(pixels)
 
 
-@pytest.mark.parametrize("image_shape", [(4,), (1, 4), (4, 1), (1, 1), (2, 2, 1)])
-@given(nested=st.recursive(st.just(7), lambda inner: st.lists(inner, max_size=4), max_leaves=30))
-def test_images_of_any_shape(image_shape: tuple[int, ...], nested: Any) -> None:
-    reader = PixelReader(image_shape, max_batch=8)
-    size = int(np.prod(image_shape))
-    for pixels in (nested, *np.full((2, *image_shape), 7).tolist(), [7] * size):
-        check(pixels, reader, image_shape)
-
-
 @pytest.mark.parametrize("image_shape", [(28, 28), (784, 1), (1, 1)])
-def test_a_full_batch_of_any_shape_is_within_the_bound_on_structure(
-    image_shape: tuple[int, ...],
-) -> None:
-    reader = PixelReader(image_shape, max_batch=8)
-    images = np.full((8, *image_shape), 7)
-    assert decode({"pixels": images.tolist()}, reader, indent=8).shape == (8, images[0].size)
-    with pytest.raises(RequestError, match="at most 8 images per request") as caught:
+def test_a_full_batch_is_within_the_bound_on_structure(image_shape: tuple[int, int]) -> None:
+    """Regression: 16 MiB of zeros were expanded before they were rejected."""
+    reader, images = PixelReader(image_shape, max_batch=8), np.full((8, *image_shape), 7)
+    assert len(decode({"pixels": images.tolist()}, reader, indent=8)) == 8
+    with pytest.raises(RequestError, match="at most 8 images per request"):
         decode({"pixels": [7] * (images.size * 20 + 20_000)}, reader)
-    assert caught.value.status == 422
-
-
-def test_threads_get_their_own_images() -> None:
-    def decode_repeatedly(level: int) -> bool:
-        expected = scale_pixels(np.full((8, 12), level))
-        document = {"pixels": np.full((8, 12), level).tolist()}
-        return all(np.array_equal(decode(document), expected) for _ in range(100))
-
-    with ThreadPoolExecutor(4) as threads:
-        assert all(threads.map(decode_repeatedly, range(100, 104)))
-
-
-@pytest.mark.parametrize(
-    ("level", "max_value", "words"),
-    [
-        (255.5, 255, "from 0 to 255, got 255.5 in image 1$"),
-        (-1, 255, "got -1 in image 1"),
-        (np.nan, 255, "got nan in image 1"),
-        (np.nan, 1, "from 0 to 1, got nan in image 1"),
-        (-np.inf, 1, "got -inf in image 1"),
-        (2, 1, "got 2 in image 1: divide grey levels by 255"),
-        (0.5, 255, "only numbers from 0 to 1 in image 1"),
-    ],
-)
-def test_levels_out_of_range_are_rejected(level: float, max_value: int, words: str) -> None:
-    levels = np.zeros((2, 3))
-    levels[1, 2] = level
-    with pytest.raises(RequestError, match=words) as caught:
-        scale_levels(levels, max_value)
-    assert caught.value.status == 422

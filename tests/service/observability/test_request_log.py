@@ -1,6 +1,5 @@
 import json
 import logging
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from service.observability.log_format import JsonFormatter, TextFormatter
 from tests.service.conftest import MakeClient
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-JSON_FORMAT, TEXT_FORMAT = JsonFormatter(), TextFormatter()
 
 
 @pytest.fixture(autouse=True)
@@ -24,42 +22,18 @@ def line_of(caplog: pytest.LogCaptureFixture, formatter: logging.Formatter) -> s
     return formatter.format(record)
 
 
-def fields_of(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(line_of(caplog, JSON_FORMAT))
-    return fields
-
-
-def predict(client: FlaskClient) -> None:
-    headers = {"X-Request-ID": "order-66", "traceparent": TRACEPARENT}
-    client.post("/predict", json={"pixels": np.full((5, 784), 173).tolist()}, headers=headers)
-
-
 def test_a_line_describes_a_prediction_without_its_pixels(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    predict(client)
-    fields = fields_of(caplog)
+    headers = {"X-Request-ID": "order-66", "traceparent": TRACEPARENT}
+    client.post("/predict", json={"pixels": np.full((5, 784), 173).tolist()}, headers=headers)
+    fields = json.loads(line_of(caplog, JsonFormatter()))
     assert (fields["level"], fields["client"]) == ("info", "127.0.0.1")
     assert (fields["method"], fields["path"], fields["status"]) == ("POST", "/predict", 200)
     assert (fields["model"], fields["version"], fields["images"]) == ("mnist", 1, 5)
     assert 0 < fields["decode_ms"] + fields["predict_ms"] + fields["encode_ms"] < fields["ms"]
     assert (fields["request_id"], fields["traceparent"]) == ("order-66", TRACEPARENT)
     assert "173, 173" not in str(fields)
-
-
-@pytest.mark.parametrize("path", ["/health", "/v2/health/live", "/metrics"])
-def test_probes_and_scrapes_are_logged_at_debug(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str
-) -> None:
-    client.get(path)
-    assert fields_of(caplog)["level"] == "debug"
-
-
-def test_an_error_of_the_service_is_logged_with_its_reason(
-    make_client: MakeClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    predict(make_client(model_name="letters"))
-    assert "no model 'letters'" in fields_of(caplog)["error"]
 
 
 def test_no_response_and_no_log_line_contains_a_key(
@@ -78,7 +52,7 @@ def test_text_lines_quote_what_is_not_plain(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.get('/no where"=\u2028')
-    line = line_of(caplog, TEXT_FORMAT)
+    line = line_of(caplog, TextFormatter())
     assert len(line.splitlines()) == 1
     assert " status=404 " in line
     assert 'path="/no where\\"=' in line

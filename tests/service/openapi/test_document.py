@@ -5,14 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonschema_rs
-import numpy as np
 import pytest
-import schemathesis
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service.auth import HEALTH_PATHS
-from service.openapi.document import build_document
 from service.settings import Settings
 from tests.service.conftest import MakeClient, make_app
 from tests.support.models import publish
@@ -28,9 +24,6 @@ class Call(NamedTuple):
     operation: dict[str, Any]
     content_type: str | None = None
     example: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path} {self.example or self.content_type or ''}"
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -82,40 +75,14 @@ def check(document: dict[str, Any], call: Call, response: TestResponse) -> None:
     content = documented["content"]
     media = content["*/*"] if "*/*" in content else content[response.mimetype]
     if response.is_json and "schema" in media:
-        validate(document, media["schema"], response.get_json())
-
-
-def validate(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    jsonschema_rs.validate({**schema, "components": document["components"]}, value)
+        schema = {**media["schema"], "components": document["components"]}
+        jsonschema_rs.validate(schema, response.get_json())
 
 
 @pytest.fixture(scope="module")
 def document(client: FlaskClient) -> dict[str, Any]:
     answer: dict[str, Any] = client.get("/openapi.json").get_json()
     return answer
-
-
-@pytest.mark.parametrize(
-    "settings", [Settings(), Settings(api_keys=frozenset({"key"}))], ids=["open", "api-keys"]
-)
-def test_access_control_is_documented(settings: Settings) -> None:
-    document = build_document(None, settings, "/prefix")
-    assert document["openapi"].startswith("3.1.")
-    names = [operation["operationId"] for _, _, operation in operations(document)]
-    assert len(set(names)) == len(names)
-    assert document["servers"] == [{"url": "/prefix"}]
-    for path, _, operation in operations(document):
-        guarded = path not in HEALTH_PATHS
-        assert {"401", "429"} & set(operation["responses"]) == (
-            {"401", "429"} if guarded else set()
-        )
-        assert operation.get("security") == (None if guarded else [])
-    assert ("security" in document) == bool(settings.api_keys)
-
-
-@pytest.mark.slow
-def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
-    schemathesis.openapi.from_dict(document).validate()
 
 
 def test_it_has_every_route_and_no_other(client: FlaskClient, document: dict[str, Any]) -> None:
@@ -131,51 +98,28 @@ def test_it_has_every_route_and_no_other(client: FlaskClient, document: dict[str
 def test_every_example_is_accepted(client: FlaskClient, document: dict[str, Any]) -> None:
     for call in calls(document):
         response = send(client, document, call)
-        assert response.status_code == 200, str(call)
+        assert response.status_code == 200, call
         check(document, call, response)
 
 
-def test_every_error_is_documented(client: FlaskClient, document: dict[str, Any]) -> None:
-    for call in {call.path: call for call in calls(document) if call.content_type}.values():
-        for body, content_type, encoding in (
-            (b"", call.content_type, "identity"),
-            (b"{", call.content_type, "identity"),
-            (b"[]", call.content_type, "identity"),
-            (b"x" * (2**18 + 1), call.content_type, "identity"),
-            (b"{}", None, "identity"),
-            (b"{}", "text/plain", "identity"),
-            (b"{}", call.content_type, "gzip"),
-            (b"{}", call.content_type, "br"),
-        ):
-            headers = {"Content-Encoding": encoding}
-            path = path_of(call, document)
-            response = client.post(path, data=body, content_type=content_type, headers=headers)
-            check(document, call, response)
-
-
-def test_errors_of_unknown_and_missing_models_are_documented(
+def test_every_error_is_documented(
     client: FlaskClient, make_client: MakeClient, document: dict[str, Any]
 ) -> None:
+    for call in {call.path: call for call in calls(document) if call.content_type}.values():
+        for content_type in (call.content_type, None, "text/plain"):
+            for body in (b"", b"{", b"[]", b"x" * (2**18 + 1)):
+                path = path_of(call, document)
+                for headers in ({}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "br"}):
+                    options: Any = {"content_type": content_type, "headers": headers}
+                    check(document, call, client.post(path, data=body, **options))
     for call in calls(document):
         for name in re.findall(r"{(\w+)}", call.path):
             response = client.open(path_of(call, document, **{name: "999"}), method=call.method)
             assert response.status_code == 404
             check(document, call, response)
     without_model = make_client(model_name="letters")
-    document = without_model.get("/openapi.json").get_json()
-    for call in calls(document):
+    for call in calls(without_model.get("/openapi.json").get_json()):
         check(document, call, send(without_model, document, call))
-
-
-def test_examples_match_their_schemas(document: dict[str, Any]) -> None:
-    for _, _, operation in operations(document):
-        bodies = [operation.get("requestBody", {"content": {}})]
-        responses = [resolve(document, value) for value in operation["responses"].values()]
-        for media in [one for body in bodies + responses for one in body["content"].values()]:
-            examples = [resolve(document, value) for value in media.get("examples", {}).values()]
-            values = [example["value"] for example in examples if "value" in example]
-            for value in values + ([media["example"]] if "example" in media else []):
-                validate(document, media["schema"], value)
 
 
 def test_the_example_response_is_the_answer_of_the_model(
@@ -190,16 +134,10 @@ def test_the_example_response_is_the_answer_of_the_model(
 
 def test_it_follows_the_model(tmp_path: Path) -> None:
     publish(tmp_path, (3, 4), ["shirt", "shoe"])
-    settings = Settings(model_dir=str(tmp_path), reload_seconds=0, max_batch=5)
-    client = make_app(settings).test_client()
+    client = make_app(Settings(model_dir=str(tmp_path), max_batch=5)).test_client()
     document = client.get("/openapi.json").get_json()
     schemas = document["components"]["schemas"]
     assert schemas["FlatLevels"]["minItems"] == schemas["FlatLevels"]["maxItems"] == 12
     assert schemas["Label"]["enum"] == ["shirt", "shoe"]
     assert schemas["ProbabilityRows"]["maxItems"] == 5
-    pixels = document["components"]["examples"]["predict.image.json"]["value"]["pixels"]
-    assert np.shape(pixels) == (3, 4)
-    for call in calls(document):
-        response = send(client, document, call)
-        assert response.status_code == 200, str(call)
-        check(document, call, response)
+    test_every_example_is_accepted(client, document)

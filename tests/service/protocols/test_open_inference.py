@@ -1,5 +1,4 @@
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,14 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from tritonclient.utils import deserialize_bytes_tensor
 from werkzeug.test import TestResponse
 
 from nncore import scale_pixels
 from nncore.repository import PublishedModel
 from nncore.types import Array
 from service.settings import Settings
-from tests.service.conftest import check_error, check_probabilities, make_app
+from tests.service.conftest import MakeClient, check_error, check_probabilities, make_app
 from tests.support.models import publish
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (2, 28, 28)).astype(np.uint8)
@@ -51,24 +49,17 @@ def infer(
 def read_tensors(response: TestResponse) -> dict[str, Array]:
     """The outputs, in JSON or in binary; every byte of the response belongs to one."""
     assert response.status_code == 200, response.text
-    body, size = response.data, response.headers.get(JSON_SIZE)
-    assert response.content_type == ("application/octet-stream" if size else "application/json")
-    head = json.loads(body[: int(size)] if size else body)
+    size = response.headers.get(JSON_SIZE, type=int)
+    head, rest = json.loads(response.data[:size]), response.data[size:] if size else b""
     assert (head["model_name"], head["model_version"]) == ("mnist", "1")
-    rest = body[int(size) :] if size else b""
     tensors = {}
     for output in head["outputs"]:
-        assert ("data" in output) != ("parameters" in output)
         if "data" in output:
             values = np.array(output["data"])
         else:
             length = output["parameters"]["binary_data_size"]
             piece, rest = rest[:length], rest[length:]
-            if output["datatype"] == "BYTES":
-                values = np.array([text.decode() for text in deserialize_bytes_tensor(piece)])
-            else:
-                values = np.frombuffer(piece, {"FP32": "<f4", "INT64": "<i8"}[output["datatype"]])
-        assert values.size == math.prod(output["shape"])
+            values = np.frombuffer(piece, {"FP32": "<f4", "INT64": "<i8"}[output["datatype"]])
         tensors[output["name"]] = values.reshape(output["shape"])
     assert rest == b""
     return tensors
@@ -99,39 +90,29 @@ def test_every_form_of_a_tensor_is_read(
         np.testing.assert_array_equal(tensors["label"], expected.argmax(axis=1))
 
 
-@pytest.mark.parametrize("offset", range(8))
-def test_binary_data_begins_at_any_byte(client: FlaskClient, expected: Array, offset: int) -> None:
-    head = json.dumps({"inputs": [binary_tensor(INPUTS.nbytes)]}).encode()
-    head += b" " * (offset - len(head) % 8 + 8)
-    response = infer(client, head, INPUTS.tobytes())
-    check_probabilities(read_tensors(response)["probabilities"], expected)
-
-
-def test_the_id_is_repeated(client: FlaskClient) -> None:
-    for request_id in ("", "a [b] \N{SNOWMAN} \0", "7"):
-        answer = infer(client, {"id": request_id, "inputs": [tensor()]}).get_json()
-        assert answer["id"] == request_id
-    assert "id" not in infer(client, {"inputs": [tensor()]}).get_json()
-
-
-def test_unknown_and_null_members_are_ignored(client: FlaskClient, expected: Array) -> None:
+def test_unknown_and_null_members_are_ignored_and_the_id_is_repeated(
+    client: FlaskClient, expected: Array
+) -> None:
     odd = {"tags": [["[", {}], []], "dense": None, "]": "["}
     document = {
         **odd,
-        "id": None,
+        "id": "a [b] \N{SNOWMAN} \0",
         "parameters": {"priority": 7, "binary_data_output": None, **odd},
         "inputs": [tensor(**odd, parameters={"content_type": "np", **odd})],
         "outputs": [{"name": "probabilities", "parameters": odd, **odd}],
     }
-    check_probabilities(read_tensors(infer(client, document))["probabilities"], expected)
-    document = {"parameters": None, "outputs": None, "inputs": [tensor()]}
-    assert list(read_tensors(infer(client, document))) == ["probabilities", "label"]
+    response = infer(client, document)
+    assert response.get_json()["id"] == document["id"]
+    check_probabilities(read_tensors(response)["probabilities"], expected)
+    document = {"id": None, "parameters": None, "outputs": None, "inputs": [tensor()]}
+    response = infer(client, document)
+    assert list(read_tensors(response)) == ["probabilities", "label"]
+    assert "id" not in response.get_json()
 
 
 def test_outputs_are_the_requested_ones_in_the_requested_form(client: FlaskClient) -> None:
-    for names in (["label"], ["label", "probabilities"]):
-        document: dict[str, Any] = {"inputs": [tensor()], "outputs": [{"name": n} for n in names]}
-        assert list(read_tensors(infer(client, document))) == names
+    document: dict[str, Any] = {"inputs": [tensor()], "outputs": [{"name": "label"}]}
+    assert list(read_tensors(infer(client, document))) == ["label"]
     for whole, own in ((True, False), (False, True)):
         outputs = [{"name": "probabilities", "parameters": {"binary_data": own}}, {"name": "label"}]
         document |= {"outputs": outputs, "parameters": {"binary_data_output": whole}}
@@ -141,74 +122,25 @@ def test_outputs_are_the_requested_ones_in_the_requested_form(client: FlaskClien
         assert read_tensors(response)["label"].shape == (2,)
 
 
-@pytest.mark.parametrize("binary", [False, True])
-@pytest.mark.parametrize(("requested", "listed"), [(1, 1), (2**62, 3)])
-def test_classification_lists_the_likeliest(
-    tmp_path: Path, binary: bool, requested: int, listed: int
-) -> None:
-    labels = ["shirt", "chaussure d'été", "bag"]
-    published = publish(tmp_path, (3, 4), labels)
-    client = make_app(Settings(model_dir=str(tmp_path))).test_client()
-    one = tensor(shape=[1, 3, 4], datatype="UINT8", data=[9] * 12)
-    parameters = {"classification": requested, "binary_data": binary}
-    outputs = [{"name": "probabilities", "parameters": parameters}]
-    texts = read_tensors(infer(client, {"inputs": [one], "outputs": outputs}))["probabilities"]
-    expected = published.model.predict(scale_pixels(np.full((1, 12), 9)))[:, 0]
-    order = np.argsort(-expected)[:listed]
-    for text, index in zip(texts[0].tolist(), order, strict=True):
-        number, place, label = text.split(":")
-        assert float(number) == pytest.approx(expected[index], abs=1e-6)
-        assert (place, label) == (str(index), labels[index])
-
-
-def test_metadata(client: FlaskClient) -> None:
-    for path in ("/v2", "/v2/"):
-        server = client.get(path).get_json()
-        assert {"binary_tensor_data", "classification"} < set(server["extensions"])
-    for path in ("/v2/health/live", "/v2/health/ready"):
-        assert client.get(path).get_json() == {"live": True, "ready": True}
-    assert client.get("/v2/models").get_json() == {"models": ["mnist"]}
-    for path in ("/v2/models/mnist", "/v2/models/mnist/versions/1"):
-        metadata = client.get(path).get_json()
-        assert set(metadata) == {"name", "versions", "platform", "inputs", "outputs"}
-        assert (metadata["name"], metadata["versions"]) == ("mnist", ["1"])
-        assert client.get(f"{path}/ready").get_json() == {"name": "mnist", "ready": True}
-        assert client.get(f"{path}/config").get_json()["max_batch_size"] == 8
-
-
 def test_the_index_lists_the_state_of_every_version(tmp_path: Path) -> None:
     for seed in range(3):
         publish(tmp_path, seed=seed)
     (tmp_path / "mnist" / "3" / "model.safetensors").write_bytes(b"damaged")
     client = make_app(Settings(model_dir=str(tmp_path))).test_client()
-
-    def index(body: str = "") -> dict[str, str]:
-        entries = client.post("/v2/repository/index", data=body).get_json()
-        assert all(entry["reason"] for entry in entries if entry["state"] != "READY")
-        return {entry["version"]: entry["state"] for entry in entries}
-
-    assert index() == {"1": "UNAVAILABLE", "2": "READY", "3": "UNAVAILABLE"}
-    assert index('{"ready": true}') == {"2": "READY"}
     response = infer(client, {"inputs": [tensor()]}, path="/v2/models/mnist/versions/1/infer")
     assert response.get_json()["model_version"] == "1"
-    assert index('{"ready": false}') == {"1": "READY", "2": "READY", "3": "UNAVAILABLE"}
+    for body, states in (
+        ("", {"1": "READY", "2": "READY", "3": "UNAVAILABLE"}),
+        ('{"ready": true}', {"1": "READY", "2": "READY"}),
+    ):
+        entries = client.post("/v2/repository/index", data=body).get_json()
+        assert {entry["version"]: entry["state"] for entry in entries} == states
     check_error(client.get("/v2/models/mnist/versions/3/ready"), 503, "model.safetensors")
-    for body in ("[]", "{", '{"ready": 2}', "[" * 10_000):
+    for body in ("[]", "{", '{"ready": 2}'):
         check_error(client.post("/v2/repository/index", data=body), 400)
 
 
-def test_without_a_model_the_server_is_live_and_not_ready(tmp_path: Path) -> None:
-    client = make_app(Settings(model_dir=str(tmp_path / "none"))).test_client()
-    assert client.get("/v2/health/live").get_json() == {"live": True, "ready": False}
-    for path in ("/v2/health/ready", "/v2/models/mnist", "/v2/models/mnist/ready"):
-        check_error(client.get(path), 503)
-    check_error(infer(client, {"inputs": [tensor()]}), 503)
-    assert client.post("/v2/repository/index").get_json() == []
-
-
-@pytest.mark.parametrize(
-    "model", ["other", "m" * 5000, "..", *(f"mnist/versions/{v}" for v in ("2", "01", "x"))]
-)
+@pytest.mark.parametrize("model", ["other", "m" * 5000, "mnist/versions/2", "mnist/versions/01"])
 def test_an_unknown_model_is_not_found(client: FlaskClient, model: str) -> None:
     path = f"/v2/models/{model}"
     check_error(client.get(path), 404)
@@ -221,16 +153,11 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, model: str) -> None:
     [
         ({"name": "pixels"}, '"pixels"'),
         ({"datatype": None}, "FP32, FP64, FP16, UINT8"),
-        ({"datatype": "INT64"}, 'got "INT64"'),
-        ({"shape": None}, "[N, 28, 28] or [N, 784]"),
-        ({"shape": [28, 28]}, "got [28, 28]"),
         ({"shape": [0, 784], "data": []}, "at least one image"),
         ({"shape": [2**64 - 1, 784]}, "at most 8 images"),
         ({"shape": [1, 784]}, "784 numbers in data, got 1568"),
         ({"data": None}, "got neither"),
         ({"data": [*FLAT[:-1], True]}, "got true at 1567"),
-        ({"data": [*FLAT[:-1], 255]}, "got 255 in image 1"),
-        ({"datatype": "UINT8"}, "from 0 to 1"),
         ({"parameters": {"binary_data_size": 6272}}, "data or binary_data_size"),
         ({"parameters": {"shared_memory_region": "x"}}, "shared memory"),
     ],
@@ -246,50 +173,36 @@ def with_output(name: Any, **parameters: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("document", "words"),
+    ("document", "binary", "size", "words"),
     [
-        (b"", "malformed JSON"),
-        (b'{"inputs": ' + b"[" * 100_000, "at most 8 images"),
-        ({}, "inputs"),
-        ({"id": 7, "inputs": [tensor()]}, "id to be a string"),
-        ({"parameters": {"binary_data_output": 1}}, "true or false"),
-        (b'{"id": "a", "id": "b"}', "id once"),
-        ({"outputs": ["label"]}, '"label"'),
-        (with_output({}), "probabilities or label"),
-        (with_output("label", binary_data="true"), '"true"'),
-        (with_output("probabilities", classification=0), "classification"),
+        (b"", None, None, "malformed JSON"),
+        ({}, None, None, "inputs"),
+        ({"id": 7, "inputs": [tensor()]}, None, None, "id to be a string"),
+        (b'{"id": "a", "id": "b"}', None, None, "id once"),
+        (with_output({}), None, None, "probabilities or label"),
+        (with_output("label", binary_data="true"), None, None, '"true"'),
+        (with_output("probabilities", classification=0), None, None, "classification"),
+        ({"inputs": [binary_tensor("6272")]}, INPUTS.tobytes(), None, '"6272"'),
+        ({"inputs": [binary_tensor(6272)]}, INPUTS.tobytes()[:-1], None, "6271 bytes"),
+        ({"inputs": [tensor()]}, b"x", None, "got 1 bytes"),
+        ({"inputs": [tensor()]}, b"", str(10**19 - 1), "at most the body's"),
+        ({"inputs": [tensor()]}, b"", "9" * 5000, JSON_SIZE),
     ],
 )
-def test_an_invalid_request_is_explained(client: FlaskClient, document: Any, words: str) -> None:
-    check_error(infer(client, document), 400, words)
-
-
-@pytest.mark.parametrize(
-    ("size", "binary", "words"),
-    [
-        ("6272", INPUTS.tobytes(), '"6272"'),
-        (1568, INPUTS.tobytes(), "6272 bytes"),
-        (6272, INPUTS.tobytes()[:-1], "6271 bytes"),
-        (6272, np.full(1568, np.nan, "<f4").tobytes(), "got nan in image 0"),
-    ],
-)
-def test_invalid_binary_data_is_explained(
-    client: FlaskClient, size: Any, binary: bytes, words: str
+def test_an_invalid_request_is_explained(
+    client: FlaskClient, document: Any, binary: bytes | None, size: str | None, words: str
 ) -> None:
-    check_error(infer(client, {"inputs": [binary_tensor(size)]}, binary), 400, words)
+    headers = {JSON_SIZE: size} if size else {}
+    check_error(infer(client, document, binary, headers=headers), 400, words)
 
 
-def test_binary_data_needs_the_size_of_the_json(client: FlaskClient) -> None:
-    head = json.dumps({"inputs": [binary_tensor(6272)]}).encode()
-    check_error(infer(client, head + INPUTS.tobytes()), 400, "malformed JSON")
-    document = {"inputs": [tensor()]}
-    length = len(json.dumps(document))
-    for size, words in (
-        (length + 1, f"at most the body's {length} bytes"),
-        (10**19 - 1, "at most the body's"),
-        (length - 1, "malformed JSON"),
-        *((text, JSON_SIZE) for text in ("x", "-1", "1e3", "9" * 5000, "1_0")),
-    ):
-        check_error(infer(client, document, headers={JSON_SIZE: str(size)}), 400, words)
-    assert infer(client, document, b"").status_code == 200
-    check_error(infer(client, document, b"x"), 400, "got 1 bytes")
+def test_metadata(client: FlaskClient, make_client: MakeClient) -> None:
+    assert client.get("/v2/models").get_json() == {"models": ["mnist"]}
+    for path in ("/v2/models/mnist", "/v2/models/mnist/versions/1"):
+        assert client.get(path).get_json()["versions"] == ["1"]
+        assert client.get(f"{path}/ready").get_json() == {"name": "mnist", "ready": True}
+        assert client.get(f"{path}/config").get_json()["max_batch_size"] == 8
+    empty = make_client(model_name="letters")
+    assert empty.get("/v2/health/live").get_json() == {"live": True, "ready": False}
+    check_error(empty.get("/v2/health/ready"), 503)
+    check_error(infer(empty, {"inputs": [tensor()]}, path="/v2/models/letters/infer"), 503)
