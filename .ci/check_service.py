@@ -18,12 +18,18 @@ from trainer.labelled_images import LabelledImages
 from trainer.sources import load_dataset
 
 SINGLES, BATCHES, BATCH_SIZE = 100, 10, 256
+DEFAULT_RECIPE_ACCURACY = 0.993
 
 
 def main(url: str, model_dir: str, model_name: str) -> None:
-    """Fail unless every answer is the model's own and at least 90 % of them are right."""
+    """Fail unless every answer is the model's own, 90 % are right, and training was accurate."""
     images = test_images()
-    model = ModelRepository(model_dir).load(model_name).model
+    published = ModelRepository(model_dir).load(model_name)
+    model = published.model
+    accuracy = published.manifest.provenance["metrics"]["test"]["accuracy"]
+    print(f"version {published.manifest.version} of {model_name}: test accuracy {accuracy:.2%}")
+    if model_name == "mnist" and accuracy < DEFAULT_RECIPE_ACCURACY:
+        sys.exit(f"expected a test accuracy of at least {DEFAULT_RECIPE_ACCURACY:.2%}")
     parts = [slice(i, i + 1) for i in range(SINGLES)]
     parts += [slice(i * BATCH_SIZE, (i + 1) * BATCH_SIZE) for i in range(BATCHES)]
     answered, right, worst = 0, 0, 0.0
