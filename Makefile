@@ -9,13 +9,13 @@ LOCK := .venv-tools/bin/uv pip compile --quiet --universal --fork-strategy fewes
 .DEFAULT_GOAL := help
 .PHONY: help run train lint test test-all bench stress fuzz audit lock stats clean
 
-help: ## show these targets
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
-run: .venv/service.installed ## serve the newest model on port 8000
+run: .venv/service.installed ## serve the models on port 8000; another port: PORT=9000
 	$(BIN)/python -m nodestack serve $(ARGS)
 
-train: .venv/extras.installed ## train and publish a model, options in ARGS="..."
+train: .venv/extras.installed ## train and publish a model; options: ARGS="--recipe quick", list: ARGS=--help
 	$(BIN)/python -m nodestack train $(ARGS)
 
 lint: .venv/dev.installed ## check style and types
@@ -23,22 +23,22 @@ lint: .venv/dev.installed ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: .venv/dev.installed ## run the fast tests
+test: .venv/dev.installed ## run the fast tests; some of them: ARGS="tests/nncore -k softmax"
 	$(BIN)/pytest --numprocesses auto $(ARGS)
 
-test-all: .venv/dev.installed .venv-bench/installed .venv-tools/installed ## run the slow tests too; DATA_DIR: MNIST
+test-all: .venv/dev.installed .venv-bench/installed .venv-tools/installed ## run the fast and the slow tests; DATA_DIR=folder with MNIST
 	$(BIN)/pytest --numprocesses auto -m "not stress" $(ARGS)
 
-bench: .venv/dev.installed .venv-bench/installed ## measure the figures of docs/benchmarks.md; DATA_DIR: MNIST
+bench: .venv/dev.installed .venv-bench/installed ## write the figures of docs/benchmarks.md, half an hour; DATA_DIR=folder with MNIST
 	$(BIN)/python -m benchmarks $(ARGS)
 
-stress: .venv/dev.installed ## inject faults into real processes; SHORT=1: three minutes
+stress: .venv/dev.installed ## inject faults into real processes, half an hour; three minutes: SHORT=1
 	$(BIN)/pytest -m stress tests/stress $(ARGS)
 
 fuzz: .venv-tools/installed ## fuzz every parser of untrusted input, one minute each
 	.venv-tools/bin/python -m tests.fuzz $(ARGS)
 
-audit: .venv-tools/installed ## look for weaknesses in the code and known vulnerabilities in the locked packages
+audit: .venv-tools/installed ## search the code for weaknesses and the locked packages for known vulnerabilities
 	.venv-tools/bin/bandit --quiet --recursive nodestack.py nncore trainer service
 	@rm -f .venv-tools/found
 	.venv-tools/bin/pip-audit --strict --disable-pip --progress-spinner off --output .venv-tools/found \
@@ -46,7 +46,7 @@ audit: .venv-tools/installed ## look for weaknesses in the code and known vulner
 		if [ -e .venv-tools/found ]; then cat .venv-tools/found; exit 1; \
 		else echo "SKIPPED: known vulnerabilities, because their database is out of reach"; fi
 
-lock: .venv-tools/installed ## lock the newest releases of all dependencies
+lock: .venv-tools/installed ## update the locked dependencies in requirements/ to the newest releases
 	$(LOCK) pyproject.toml --all-extras --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/service.txt
 	$(LOCK) requirements/trainer.in --constraint requirements/dev.txt --output-file requirements/trainer.txt
@@ -56,14 +56,14 @@ lock: .venv-tools/installed ## lock the newest releases of all dependencies
 	$(LOCK) pyproject.toml requirements/tools.in --output-file requirements/tools.txt
 	$(LOCK) requirements/sbom.in --output-file requirements/sbom.txt
 
-stats: ## count lines of Python per part, and of the README, against the targets
+stats: ## count lines per part and compare them with the targets
 	@lines() { find "$$@" -name '*.py' -exec cat {} + | wc -l; }; \
 	row() { printf '%-10s %6s  target %s\n' "$$@"; }; \
 	row nncore "$$(lines nncore)" 1600; row trainer "$$(lines trainer)" 3600; row service "$$(lines service)" 3400; \
 	row tests "$$(lines tests)" "$$(($$(lines nodestack.py nncore trainer service) * 11 / 10))"; \
 	row benchmarks "$$(lines benchmarks)" 1800; row README "$$(wc -l < README.md)" 200
 
-clean: ## remove what the other targets made, except models
+clean: ## remove the environments and caches, but not models
 	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz_cache build *.egg-info
 
 .venv/bin/pip:

@@ -186,20 +186,20 @@ def _add_data_options(
         "--dataset",
         default=dataset,
         help="mnist; synthetic, which needs no download; auto: mnist if available, otherwise "
-        "synthetic; or the path of a directory of IDX files or of an .npz with images and labels "
+        "synthetic; or the path of a folder of IDX files or of an .npz with images and labels "
         f"(default: {dataset or 'the data set that the version was trained on'})",
     )
     data.add_argument(
         "--data-dir",
         type=Path,
         default=environ.get("DATA_DIR") or None,
-        help="directory with MNIST's four IDX files, gzipped or not (environment: DATA_DIR)",
+        help="folder with MNIST's four IDX files, gzipped or not (environment: DATA_DIR)",
     )
     data.add_argument(
         "--cache-dir",
         type=Path,
         default=environ.get("CACHE_DIR") or user_cache_path("nodestack"),
-        help="directory for downloads (environment: CACHE_DIR; default: %(default)s)",
+        help="folder for downloads (environment: CACHE_DIR; default: %(default)s)",
     )
     data.add_argument("--seed", type=_natural, default=0, help="random seed (default: 0)")
 
@@ -230,8 +230,8 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
         "--checkpoint-dir",
         type=Path,
         default=environ.get("CHECKPOINT_DIR") or None,
-        help="directory for checkpoints, removed after publishing (environment: CHECKPOINT_DIR; "
-        "default: checkpoints in the cache directory)",
+        help="folder for checkpoints, removed after publishing (environment: CHECKPOINT_DIR; "
+        "default: checkpoints in the cache folder)",
     )
     run.add_argument(
         "--metrics", type=Path, metavar="FILE", help="write one line of JSON per epoch"
@@ -239,7 +239,7 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
     run.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write TensorBoard events")
 
     recipe = parser.add_argument_group(
-        "recipe", "A named set of hyper-parameters; each can be overridden."
+        "recipe", "A named set of hyperparameters; each option below overrides one."
     )
     recipe.add_argument(
         "--recipe", choices=RECIPES, default=DEFAULT_RECIPE, help="default: %(default)s"
@@ -248,7 +248,7 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
         recipe.add_argument(f"--{name}", default=argparse.SUPPRESS, **option)
 
     augmentation = parser.add_argument_group(
-        "augmentation", "Limits of the random deformations of the training images."
+        "augmentation", "Strength of the random deformations of the training images."
     )
     augmentation.add_argument(
         "--augment", action=argparse.BooleanOptionalAction, help="default: by the recipe"
