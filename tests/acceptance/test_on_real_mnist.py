@@ -1,9 +1,8 @@
-"""Accuracy, calibration, memory and resumption of training on real MNIST, in minutes.
+"""Accuracy, calibration and memory of training on real MNIST; .ci/containers trains `default`.
 
 They need DATA_DIR, a directory with the four IDX files.
 """
 
-import contextlib
 import json
 import os
 import resource
@@ -12,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from nncore import evaluate
@@ -50,12 +48,11 @@ def published(models: Path, *options: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize(("recipe", "accuracy"), [("quick", 0.98), ("default", 0.993)])
-def test_a_recipe_reaches_its_accuracy(tmp_path: Path, recipe: str, accuracy: float) -> None:
-    version = published(tmp_path / "models", "--recipe", recipe)
+def test_the_quick_recipe_reaches_its_accuracy(tmp_path: Path) -> None:
+    version = published(tmp_path / "models", "--recipe", "quick")
     assert version["name"] == "mnist"
     assert version["metrics"]["test"]["images"] == 10_000
-    assert version["metrics"]["test"]["accuracy"] >= accuracy
+    assert version["metrics"]["test"]["accuracy"] >= 0.98
     assert version["metrics"]["test"]["calibration_error"] <= 0.005
 
 
@@ -71,25 +68,6 @@ def test_training_uses_less_than_500_megabytes(tmp_path: Path) -> None:
     published(tmp_path / "models", "--recipe", "best", "--epochs", "1")
     kilobytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     assert kilobytes < 500 * 1024
-
-
-def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    options = ("--recipe", "quick", "--hidden-sizes", "64")
-    whole = published(tmp_path / "whole" / "models", *options)
-    models = tmp_path / "models"
-    resume = command(models, "--resume", *options)
-    moments = np.random.default_rng().uniform(0.3, 3, size=10)
-    for moment in moments:
-        process = subprocess.Popen(resume, stdout=subprocess.DEVNULL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=moment)
-        process.kill()
-        process.wait()
-    subprocess.run(resume, check=True, stdout=subprocess.DEVNULL)
-    # More than one if a run had published before its kill: the next one started again.
-    digests = {json.loads(path.read_text())["sha256"] for path in models.rglob("model.json")}
-    assert digests == {whole["sha256"]}, moments
-    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_the_shipped_version_has_the_accuracy_in_its_manifest(test_images: LabelledImages) -> None:
