@@ -6,6 +6,8 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+from service.settings import Settings, SettingsError
+
 # Of the GNU C library. Small leftovers stay with the process (getting the memory of 256 images
 # back from the system takes a third of their time), blocks of more than 4 MiB, as of large
 # pictures, are returned, and all threads share one arena.
@@ -26,6 +28,10 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m service"
         allow_abbrev=False,
     )
     _, options = parser.parse_known_args(arguments)
+    try:
+        Settings.from_environment(os.environ)  # gunicorn would end with a traceback
+    except SettingsError as error:
+        parser.exit(1, f"{error}\n")
     # Its script, not `python -m gunicorn`, which SIGUSR2 could not start again.
     gunicorn = Path(sysconfig.get_path("scripts"), "gunicorn")
     configuration = Path(__file__).with_name("gunicorn_conf.py")
