@@ -107,7 +107,7 @@ def is_read_as(images: Array | None, expected: Callable[[], ArrayLike]) -> bool:
     """Compare a network's input, float32 `(batch, pixels)` in [0, 1], with another reader's."""
     if images is None:
         return False
-    assert (images.dtype, images.ndim) == (np.float32, 2)
+    assert (images.dtype.str, images.ndim) == ("<f4", 2)
     assert 0 <= images.min() <= images.max() <= 1
     levels = np.asarray(expected(), float).reshape(len(images), -1)
     np.testing.assert_allclose(images, levels, rtol=1e-6, atol=1e-44)

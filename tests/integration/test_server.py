@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +175,9 @@ def test_an_idle_connection_is_closed(service: Service) -> None:
         assert client.recv(1) == b""  # after gunicorn's `keepalive`
 
 
-def check_health(variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the container's health check."""
-    command = [sys.executable, "-m", "service.healthcheck"]
+def run_module(name: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **variables}
+    command = [sys.executable, "-m", name]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
@@ -187,7 +187,8 @@ def healthy(model_dir: Path, log: Path, **settings: str) -> Iterator[Service]:
     variables = {"MODEL_DIR": str(model_dir), "WEB_CONCURRENCY": "1", **settings}
     with launched(COMMAND, log, {"PORT": "{port}", **variables}) as service:
         variables["PORT"] = str(service.port)
-        wait_until(lambda: check_health(variables).returncode == 0, "the health check succeeds")
+        check = partial(run_module, "service.healthcheck", variables)
+        wait_until(lambda: check().returncode == 0, "the health check succeeds")
         yield service
 
 
@@ -226,14 +227,9 @@ def test_tls(model_dir: Path, published: PublishedModel, tmp_path: Path) -> None
         connection.close()
 
 
-def test_an_invalid_setting_is_reported_in_one_line() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "service"],
-        cwd=ROOT,
-        env={**os.environ, "PORT": "http"},
-        capture_output=True,
-        text=True,
-    )
+@pytest.mark.parametrize("module", ["service", "service.healthcheck"])
+def test_an_invalid_setting_is_reported_in_one_line(module: str) -> None:
+    result = run_module(module, {"PORT": "http"})
     assert result.returncode == 1
     assert result.stderr == "PORT: expected an integer from 1 to 65535, got 'http'\n"
 

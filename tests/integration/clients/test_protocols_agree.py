@@ -56,6 +56,7 @@ def test_the_answer_is_the_models_own(served: Served, levels: Array, case: str) 
     url = served.url + path.format(name=served.name, version=served.version)
     with urlopen(Request(url, data, {"Content-Type": content_type}), timeout=20) as response:
         answer, version = json.load(response), response.headers["X-Model-Version"]
+    rows: Any
     if path == "/predict":
         rows = [one["probabilities"] for one in answer["predictions"]]
         version = f"{answer['model']}/{answer['version']}"

@@ -51,7 +51,7 @@ STORED_AS = (
 def read(data: bytes, *, recenter: bool = True) -> Array:
     (image,) = read_pictures([data], SHAPE, recenter=recenter)
     assert (image.dtype, image.shape) == (np.uint8, SHAPE)
-    return image
+    return np.asarray(image)
 
 
 def check_close(data: bytes, tolerance: float = 3) -> None:

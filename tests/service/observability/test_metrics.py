@@ -2,6 +2,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nncore import scale_pixels
 from nncore.repository import PublishedModel
+from service.app import run_every
 from service.inference import InferenceRecord
 from service.observability.metrics import Metrics, keep_counts_of_ended_worker
 from tests.service.conftest import MakeClient
+from tests.support.server import DEADLINE_SECONDS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 28, 28))
 StartWorker = Callable[[int], Metrics]
@@ -122,3 +126,18 @@ def test_memory_does_not_grow_with_the_requests(client: FlaskClient) -> None:
 
     count_samples(0, 1)
     assert count_samples(1, 2) == count_samples(2, 100)
+
+
+def test_a_failed_call_does_not_end_the_background_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """Regression: one exception ended the thread that wrote the metrics for good."""
+    called_again = Event()
+    outcomes = Mock(side_effect=[MemoryError, None])
+
+    def refresh() -> None:
+        outcomes()
+        called_again.set()
+        Event().wait()
+
+    run_every(0.001, refresh)
+    assert called_again.wait(DEADLINE_SECONDS)
+    assert "MemoryError" in caplog.text

@@ -17,7 +17,6 @@ def log_everything(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def line_of(caplog: pytest.LogCaptureFixture, formatter: logging.Formatter) -> str:
-    """Return the one line that a request has left."""
     (record,) = [record for record in caplog.records if record.name == "service.requests"]
     return formatter.format(record)
 

@@ -87,8 +87,8 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, model: str) -> None:
 
 
 def test_status_and_metadata(client: FlaskClient, make_client: MakeClient) -> None:
-    available = {"version": "1", "state": "AVAILABLE"}
-    available |= {"status": {"error_code": "OK", "error_message": ""}}
+    status = {"error_code": "OK", "error_message": ""}
+    available = {"version": "1", "state": "AVAILABLE", "status": status}
     expected = {"model_version_status": [available], "name": "mnist", "ready": True}
     for path in ("/v1/models/mnist", "/v1/models/mnist/versions/1"):
         assert client.get(path).get_json() == expected
