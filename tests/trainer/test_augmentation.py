@@ -41,7 +41,8 @@ def test_the_result_is_float32_rows_in_0_to_1(count: int, shape: tuple[int, int]
     rows = scale_pixels(images).reshape(count, -1)
     np.testing.assert_allclose(deform(images, NONE), rows, atol=1e-6)
     deformed = deform(images)
-    assert (deformed.shape, deformed.dtype) == (rows.shape, np.float32)
+    assert deformed.shape == rows.shape
+    assert deformed.dtype == np.float32
     assert 0 <= deformed.min() <= deformed.max() <= 1 + 1e-6
     np.testing.assert_array_equal(images, before)
 

@@ -133,9 +133,8 @@ def run_until(
         if record.epoch == epoch:
             raise stop
 
-    def stopping_fit(*arguments: Any) -> None:
-        *others, after_epoch = arguments
-        fit(*others, [*after_epoch, end])
+    def stopping_fit(state: Any, recipe: Any, train: Any, valid: Any, after_epoch: Any) -> None:
+        fit(state, recipe, train, valid, [*after_epoch, end])
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "fit", stopping_fit)

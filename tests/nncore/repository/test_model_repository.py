@@ -150,7 +150,11 @@ def bias(change: Callable[[Array], Array]) -> Callable[[Path], object]:
 
 
 def replaced(name: str, put: Callable[[Path], object]) -> Callable[[Path], object]:
-    return lambda folder: ((folder / name).unlink(), put(folder / name))
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        put(folder / name)
+
+    return damage
 
 
 WEIGHTS, MANIFEST = "model.safetensors", "model.json"
