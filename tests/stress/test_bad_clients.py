@@ -32,7 +32,7 @@ MAX_BODY_BYTES = 16 * 2**20
 ATTACKERS = 64
 CLIENTS, LOAD, MAX_SLOWDOWN = 16, 0.4, 2.0
 WINDOW_SECONDS, SETTLE_SECONDS = 0.5, 1.5
-PIPELINED = 50
+PIPELINED = 20
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
 BEGINNINGS = (HEAD + b"X-Slow: ", HEAD + b"Content-Length: 100000\r\n\r\n")
@@ -188,7 +188,7 @@ def idle(client: socket.socket, over: Event) -> None:
 BEHAVIOURS: dict[str, tuple[Attack, int]] = {
     "a byte per second on 200 connections": (send_slowly, 200),
     "clients that disappear within a request or response": (disappear, 3),
-    "50 requests pipelined on 4 connections": (pipeline, 4),
+    "20 requests pipelined on 4 connections": (pipeline, 4),
     "500 idle connections": (idle, 500),
 }
 
