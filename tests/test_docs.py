@@ -157,7 +157,8 @@ def test_a_version_is_removed_and_published_by_hand(workshop: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="needs the .venv of make")
 def test_make_run_serves(tmp_path: Path) -> None:
-    variables = {"PORT": "{port}", "WEB_CONCURRENCY": "1"}
+    # Without the options of a make that runs the tests.
+    variables = {"PORT": "{port}", "WEB_CONCURRENCY": "1", "MAKEFLAGS": ""}
     with launched(["make", "run"], tmp_path / "log", variables) as service:
         wait_until(lambda: service.answers("/health"), "make run serves")
 
