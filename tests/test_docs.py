@@ -158,7 +158,7 @@ def test_a_version_is_removed_and_published_by_hand(workshop: Path) -> None:
 @pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="needs the .venv of make")
 def test_make_run_serves(tmp_path: Path) -> None:
     # Without the options of a make that runs the tests.
-    variables = {"PORT": "{port}", "WEB_CONCURRENCY": "1", "MAKEFLAGS": ""}
+    variables = {"PORT": "{port}", "WEB_CONCURRENCY": "1", "MAKEFLAGS": "", "ARGS": ""}
     with launched(["make", "run"], tmp_path / "log", variables) as service:
         wait_until(lambda: service.answers("/health"), "make run serves")
 
