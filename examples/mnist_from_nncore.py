@@ -1,6 +1,6 @@
 """MNIST with `nncore` alone: `python -m examples.mnist_from_nncore FOLDER` (or DATA_DIR).
 
-FOLDER holds the four IDX files of MNIST, gzipped or not. Ten epochs take about 15 seconds.
+FOLDER holds the four IDX files of MNIST, gzipped or not.
 """
 
 import gzip

@@ -81,7 +81,8 @@ class Bridge:
             body.release()
         self._held_bytes.count += len(response[2])
         try:
-            await _send(send, *response, close=self._memory.is_too_large())
+            # gunicorn sends the head with the first part of the body, so an empty one cannot close.
+            await _send(send, *response, close=self._memory.is_too_large() and response[2] != b"")
         finally:
             self._held_bytes.count -= len(response[2])
         if error is not None:

@@ -170,7 +170,7 @@ def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Any) -> No
 def test_connections_are_closed_while_the_memory_has_grown_too_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.resources._MAX_GROWTH_BYTES", -1)
+    monkeypatch.setattr("service.resources._MAX_GROWTH_BYTES", -(2**40))
     monkeypatch.setattr("service.resources._REQUESTS_PER_CHECK", 1)
     exchange = Exchange(create_asgi_app(), *chunks(IMAGE))
     with pytest.raises(asyncio.CancelledError):  # for which gunicorn closes the connection
@@ -178,3 +178,7 @@ def test_connections_are_closed_while_the_memory_has_grown_too_much(
     assert exchange.sent[0]["status"] == 200
     assert (b"connection", b"close") in exchange.sent[0]["headers"]
     assert len(exchange.document["predictions"]) == 1
+
+    empty = Exchange(exchange.bridge, path="/health/live", method="HEAD")
+    assert asyncio.run(empty.run()) == 200
+    assert empty.sent[1]["more_body"] is False
