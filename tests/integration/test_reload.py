@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,10 @@ def load(service: Service) -> Iterator[list[dict[str, Any]]]:
     assert {reply.status for reply in clients.replies} == {http.HTTPStatus.OK}
 
 
+def has_answered(answers: list[dict[str, Any]], version: int) -> bool:
+    return any(answer["version"] == version for answer in answers[-20:])
+
+
 def check_answers(answers: list[dict[str, Any]], expected: dict[int, Array]) -> None:
     """Check that every answer is that of the version it names."""
     assert answers
@@ -74,6 +79,8 @@ def test_no_request_fails_by_a_swap(service: Service, tmp_path: Path) -> None:
             expected[published.manifest.version] = published.model.predict(images).T
             if seed % 5 == 0:
                 shutil.rmtree(models / "mnist" / str(seed - 3))
+                latest = partial(has_answered, answers, published.manifest.version)
+                wait_until(latest, "the latest version to answer")
         wait_until(
             lambda: version_of_all_workers(service) == PUBLISHES + 1, "all to have the last version"
         )
