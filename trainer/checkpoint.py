@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
-from nncore.repository.files import locked, replace_durably
+from nncore.repository.files import locked, open_lock_file, replace_durably
 from nncore.types import Array
 from trainer.errors import TrainerError
 from trainer.history import EpochRecord
@@ -31,8 +31,8 @@ BEST_FILE = "best.safetensors"
 class RunFolder:
     """The checkpoint folder of one run, locked by its process; a context manager.
 
-    Its name consists of the model, a digest of everything the result depends on, and a number: of
-    several processes with the same run, the first locks folder 1, the next folder 2.
+    Its name consists of the model, a digest of the identity, and a number: of several processes
+    with the same run, the first locks folder 1, the next folder 2. The locked file is beside it.
 
     Args:
         root: The folder of all runs.
@@ -54,7 +54,8 @@ class RunFolder:
             for number in count(1):
                 self.path = root / f"{model_name}-{digest[:12]}-{number}"
                 self.path.mkdir(exist_ok=True)
-                self._descriptor = os.open(self.path, os.O_RDONLY)
+                self._lock_file = root / f".{self.path.name}.lock"
+                self._descriptor = open_lock_file(self._lock_file)
                 try:
                     fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
@@ -67,9 +68,10 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         """Unlock the folder, and remove it if it is empty."""
         with locked(self._root):
+            os.close(self._descriptor)
+            self._lock_file.unlink(missing_ok=True)
             if not any(self.path.iterdir()):
                 self.path.rmdir()
-            os.close(self._descriptor)
 
     def clear(self) -> None:
         """Remove the checkpoints."""

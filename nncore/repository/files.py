@@ -3,23 +3,45 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+LOCK_FILE = ".lock"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold an advisory lock on a folder; the system releases it when the process ends.
 
+    The lock is on a file `.lock` in the folder. It stays there: NFS clients that remove it could
+    lock two different files.
+
     Raises:
-        OSError: The folder cannot be opened.
+        OSError: The lock file cannot be created or opened.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = open_lock_file(folder / LOCK_FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def open_lock_file(path: Path) -> int:
+    """Open a file for `flock`, create it if necessary, and return its descriptor.
+
+    It is open for writing: NFS shares locks between machines only on files, and grants an exclusive
+    lock only on such a descriptor. The users that can write to the folder can lock the file.
+
+    Raises:
+        OSError: The file cannot be created or opened.
+    """
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDWR)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with suppress(PermissionError):  # another user has just created it
+        os.fchmod(descriptor, path.parent.stat().st_mode & 0o666)
+    return descriptor
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nncore.repository.files import LOCK_FILE
 from nncore.types import Array
 from trainer.download import RemoteFile
 from trainer.labelled_images import LabelledImages
@@ -40,10 +41,11 @@ def save_npz(path: Path, **arrays: Any) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Everything in a folder; nothing when it is not there."""
+    """Everything in a folder, except its lock file; nothing when it is not there."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
         for path in folder.rglob("*")
+        if path.name != LOCK_FILE
     }
 
 

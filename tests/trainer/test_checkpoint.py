@@ -128,6 +128,7 @@ def test_a_damaged_checkpoint_is_rejected(
         folder.restore(begin())
 
 
+@pytest.mark.usefixtures("nfs_locks")
 def test_runs_that_differ_and_concurrent_runs_have_different_folders(tmp_path: Path) -> None:
     runs = [("letters", IDENTITY), ("digits", IDENTITY), ("letters", {**IDENTITY, "seed": 2})]
     assert len({RunFolder(tmp_path, *run).path for run in runs}) == 3

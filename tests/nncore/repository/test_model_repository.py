@@ -311,7 +311,7 @@ def test_folders_of_killed_publishers_are_ignored_and_removed_by_the_next(
         (leftover / WEIGHTS).write_bytes(b"half")
     assert repository.load("digits").manifest.version == 1
     publish(repository)
-    assert [path.name for path in repository.root.iterdir()] == ["digits"]
+    assert repository.names() == ["digits"]
     assert sorted(path.name for path in version.parent.iterdir()) == ["1", "2"]
 
 
