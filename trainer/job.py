@@ -1,5 +1,6 @@
 """The training job: load, split, train, measure, publish."""
 
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from trainer.memory import keep_freed_memory
 from trainer.progress import log
 from trainer.recipe import Recipe
 from trainer.report import make_report
-from trainer.signals import TerminatedError, ignore_signals
+from trainer.signals import TerminatedError, handled_by
 from trainer.sources import SYNTHETIC, load_dataset
 from trainer.training_state import TrainingState
 
@@ -249,27 +250,29 @@ def _publish(
                 f"expected the written files to reproduce {described(tested)}, "
                 f"got {described(again)}: nothing was published"
             )
+        # From here the version appears: a stop must not report that nothing was published.
+        stack.enter_context(handled_by(signal.SIG_IGN))
 
-    ignore_signals()
-    try:
-        published = repository.publish(
-            name,
-            model,
-            labels=labels,
-            probe_images=splits.valid.images[:PROBES],
-            provenance=provenance,
-            report=report,
-            verify=verify,
+    with ExitStack() as stack:
+        try:
+            published = repository.publish(
+                name,
+                model,
+                labels=labels,
+                probe_images=splits.valid.images[:PROBES],
+                provenance=provenance,
+                report=report,
+                verify=verify,
+            )
+        except OSError as error:
+            raise TrainerError(
+                f"cannot write the version: {error}: resolve this and continue with --resume"
+            ) from error
+        log(
+            f"test {described(tested)}, after {seconds:.1f} s of training\n"
+            f"published {job.model_dir / name / str(published.manifest.version)}"
         )
-    except OSError as error:
-        raise TrainerError(
-            f"cannot write the version: {error}: resolve this and continue with --resume"
-        ) from error
-    log(
-        f"test {described(tested)}, after {seconds:.1f} s of training\n"
-        f"published {job.model_dir / name / str(published.manifest.version)}"
-    )
-    return published
+        return published
 
 
 def _draw_deformations(job: Job, train: LabelledImages) -> Figure | None:

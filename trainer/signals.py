@@ -1,10 +1,11 @@
 """Handling of SIGINT and SIGTERM."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,7 +24,8 @@ def deferred_signals() -> Iterator[Callable[[], None]]:
     """Defer SIGINT and SIGTERM until the yielded function is called, which raises them.
 
     An exception raised by a signal handler is lost if a destructor happens to run. A check at every
-    training step is as fast and reliable.
+    training step is as fast and reliable. Outside the main thread, which alone receives signals, it
+    does nothing.
     """
     received: list[int] = []
 
@@ -31,22 +33,21 @@ def deferred_signals() -> Iterator[Callable[[], None]]:
         if received:
             _raise(received[0], None)
 
-    before = {
-        number: signal.signal(number, lambda number, _frame: received.append(number))
-        for number in _STOPPING
-    }
-    try:
+    with handled_by(lambda number, _frame: received.append(number)):
         yield check
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     check()
 
 
-def ignore_signals() -> None:
-    """Ignore SIGINT and SIGTERM from now on, for publishing, which takes about 0.1 s."""
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+@contextmanager
+def handled_by(handler: Any) -> Iterator[None]:
+    """Set the handler of SIGINT and SIGTERM; outside the main thread, do nothing."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in _STOPPING if is_main}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def _raise(number: int, _frame: FrameType | None) -> NoReturn:

@@ -1,5 +1,6 @@
 """Training by a recipe: learning, schedule, history, early stopping, divergence, memory."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,13 @@ def test_every_epoch_is_recorded_logged_and_passed_to_the_callbacks(
         assert record.epoch == number
         assert record.images_per_second > 0
     assert 0 < received[0].seconds < received[1].seconds < received[2].seconds
+
+
+def test_training_works_in_any_thread() -> None:
+    state = begin()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(fit, state, RECIPE, TRAIN, VALID).result()
+    assert weights(state) == weights(run())
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])

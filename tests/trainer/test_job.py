@@ -1,7 +1,9 @@
 """The whole job: it publishes what it measured, resumes to the same bytes, and fails cleanly."""
 
 import errno
+import fcntl
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from nncore import evaluate
-from nncore.repository import ModelRepository
+from nncore.repository import ModelRepository, PublishedModel
 from tests.support.data import save_npz, toy_problem, tree
 from trainer import job as module
 from trainer import sources
@@ -23,7 +25,7 @@ from trainer.history import EpochRecord
 from trainer.job import PROBES, Job, run
 from trainer.measurement import measure
 from trainer.recipe import Recipe
-from trainer.signals import TerminatedError
+from trainer.signals import TerminatedError, raise_on_sigterm
 
 FULL_DISK = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=2, augmentation=None)
@@ -175,6 +177,39 @@ def test_a_run_starts_at_epoch_1_without_resume_or_with_another_seed(
     capsys.readouterr()
     run(replace(long_job, **change))
     assert "epoch 1/4" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_stop_ends_the_wait_for_the_lock_of_the_repository(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raise_on_sigterm()
+    publish = ModelRepository.publish
+
+    def publish_while_locked(*arguments: Any, **options: Any) -> PublishedModel:
+        monkeypatch.setattr(fcntl, "flock", lambda *_: signal.raise_signal(signal.SIGTERM))
+        return publish(*arguments, **options)
+
+    monkeypatch.setattr(ModelRepository, "publish", publish_while_locked)
+    with pytest.raises(TerminatedError):
+        run(job)
+    assert ModelRepository(job.model_dir).names() == []
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_stop_is_ignored_only_while_the_version_appears(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raise_on_sigterm()
+    before, rename = signal.getsignal(signal.SIGTERM), Path.rename
+
+    def stopped_rename(path: Path, target: Path) -> Path:
+        signal.raise_signal(signal.SIGTERM)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stopped_rename)
+    assert run(job).manifest.version == 1
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.usefixtures("no_report")
