@@ -147,10 +147,16 @@ class Augmentation:
         limit = self._strength.thickness
         change = max(-limit, self._rng.uniform(-THINNING_BIAS * limit, limit))
         extreme = np.maximum if change > 0 else np.minimum
-        morphed = pixels.copy()
-        for step in (1, self._width):  # neighbours in the row, then in the column
-            extreme(morphed[step:], pixels[:-step], out=morphed[step:])
-            extreme(morphed[:-step], pixels[step:], out=morphed[:-step])
+        width, inner = self._width, slice(1, -1)
+        morphed = np.empty_like(pixels)
+        extreme(pixels[:-2], pixels[2:], out=morphed[inner])  # neighbours in the row
+        extreme(morphed[inner], pixels[inner], out=morphed[inner])
+        # The pixels of the first and the last column have one neighbour only.
+        extreme(pixels[::width], pixels[1::width], out=morphed[::width])
+        last = slice(width - 1, None, width)
+        extreme(pixels[last], pixels[width - 2 :: width], out=morphed[last])
+        extreme(morphed[width:], pixels[:-width], out=morphed[width:])  # in the column
+        extreme(morphed[:-width], pixels[width:], out=morphed[:-width])
         return _between(pixels, morphed, abs(change))
 
     def _add_noise(self, pixels: Array) -> Array:

@@ -60,6 +60,17 @@ def test_strokes_grow_and_shrink_by_up_to_a_pixel_on_each_side() -> None:
     assert 8 * 8 + 4 * 8 - 2 < ink.max() <= 8 * 8 + 4 * 8
 
 
+@pytest.mark.parametrize("border", [np.s_[:, :, 0], np.s_[:, :, -1], np.s_[:, 0], np.s_[:, -1]])
+def test_strokes_do_not_grow_across_the_edges(border: tuple[slice | int, ...]) -> None:
+    images = np.zeros((20 * GROUP_SIZE, 6, 5), np.uint8)
+    images[border] = 255
+    changed = deform(images, replace(NONE, thickness=1)).reshape(images.shape)
+    grown = changed.sum(axis=(1, 2)) > images[0].sum() / 255
+    assert grown.any()
+    opposite = changed[:, ::-1, ::-1][border]
+    np.testing.assert_array_equal(np.delete(opposite, [0, -1], axis=1), 0)
+
+
 def test_deformation_keeps_the_ink_near_its_position() -> None:
     strength = replace(DEFAULT_STRENGTH, thickness=0, noise=0)
     deformed = deform(squares(320), strength).reshape(-1, 28, 28)
