@@ -12,7 +12,7 @@ _TEST_ALTERNATIVE = ("*test-images*", "*test-labels*")
 
 
 def load_idx_directory(directory: Path, name: str) -> ImageData:
-    """Load training images and, if there are any, test images.
+    """Load training images and, if there are any, test images; a plain file before its `.gz`.
 
     Raises:
         DataError: A file is missing, ambiguous or invalid.
@@ -35,6 +35,10 @@ def _load_pair(
 ) -> LabelledImages | None:
     """Load images and their labels, adding to `digests`; None if there are neither."""
     found = [sorted(directory.glob(pattern)) for pattern in patterns]
+    found = [
+        [path for path in paths if path.suffix != ".gz" or path.with_suffix("") not in paths]
+        for paths in found
+    ]
     if not any(found):
         return None
     for pattern, paths in zip(patterns, found, strict=True):

@@ -53,6 +53,14 @@ def test_images_are_loaded_under_any_of_their_names_and_test_images_are_optional
     }
 
 
+def test_a_plain_file_is_read_before_a_gzipped_one(tmp_path: Path) -> None:
+    write(tmp_path, TRAIN | TEST)
+    write(tmp_path, {name: array[:3] for name, array in (TRAIN | TEST).items()}, gzipped=True)
+    data = load_idx_directory(tmp_path, "toy")
+    assert data.test is not None
+    assert (len(data.train), len(data.test)) == (len(IMAGES), 9)
+
+
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
 def test_a_missing_ambiguous_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     def check(message: str) -> None:
@@ -65,5 +73,5 @@ def test_a_missing_ambiguous_or_damaged_file_is_named(tmp_path: Path, name: str)
     check(f"{name}: expected ")
     path.unlink()
     check("expected one file *")
-    write(write(tmp_path, TRAIN | TEST), {name: IMAGES}, gzipped=True)
-    check(f"got {name}, {name}.gz")
+    write(write(tmp_path, TRAIN | TEST), {f"other-{name}": IMAGES}, gzipped=True)
+    check(f"got other-{name}.gz, {name}")
