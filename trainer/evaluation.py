@@ -9,9 +9,10 @@ from nncore.repository import PublishedModel
 from trainer.errors import DataError, TrainerError
 from trainer.labelled_images import ImageData, LabelledImages
 from trainer.measurement import answer_all, described, measure
+from trainer.mnist import MNIST, is_mnist
 from trainer.progress import log
 from trainer.report import make_report
-from trainer.sources import load_dataset
+from trainer.sources import SYNTHETIC, load_dataset
 from trainer.versions import load_version
 
 
@@ -82,8 +83,10 @@ def evaluate_version(job: EvaluationJob) -> dict[str, Any]:
 def _dataset(job: EvaluationJob, provenance: Mapping[str, Any]) -> str:
     if job.dataset is not None:
         return job.dataset
-    name = str(provenance.get("dataset", {}).get("name"))
-    if name not in ("mnist", "synthetic"):
+    dataset = provenance.get("dataset", {})
+    name, digests = str(dataset.get("name")), dataset.get("digests")
+    is_other = name == MNIST and digests and not is_mnist(digests)
+    if is_other or name not in (MNIST, SYNTHETIC):
         raise TrainerError(
             f"expected --dataset with the path of a data set, got none: "
             f"the version was trained on {name!r}"

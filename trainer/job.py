@@ -21,11 +21,12 @@ from trainer.history import EpochRecord
 from trainer.labelled_images import ImageData, LabelledImages
 from trainer.measurement import answer_all, described, measure
 from trainer.memory import keep_freed_memory
+from trainer.mnist import MNIST
 from trainer.progress import log
 from trainer.recipe import Recipe
 from trainer.report import make_report
 from trainer.signals import TerminatedError, handled_by
-from trainer.sources import SYNTHETIC, load_dataset
+from trainer.sources import load_dataset
 from trainer.training_state import TrainingState
 
 VALIDATION_SHARE = 1 / 12  # 5,000 of MNIST's 60,000
@@ -131,10 +132,11 @@ def run(job: Job) -> PublishedModel:
 
 
 def _publication_name(job: Job, data: ImageData) -> str:
-    name = job.model_name or data.name
-    if data.name == SYNTHETIC and name == "mnist":
+    name = job.model_name or Path(data.name).name
+    if name == MNIST and data.name != MNIST:
         raise TrainerError(
-            "expected a --model-name other than 'mnist' for synthetic digits, got 'mnist'"
+            f"expected a --model-name other than {MNIST!r} for {data.name!r}, which does not have "
+            f"the digests of MNIST, got {MNIST!r}"
         )
     return name
 

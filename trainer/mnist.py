@@ -1,6 +1,6 @@
 """Loading MNIST from a directory, the cache or the public mirrors, with verification."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from trainer.idx import IdxFile, read_idx
 from trainer.labelled_images import ImageData, LabelledImages
 from trainer.progress import log
 
+MNIST = "mnist"  # the name of the data set
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -76,11 +77,16 @@ def load_mnist(
         found = [_from_cache(cache / file.name, file, mirrors) for file in files]
     train_images, train_labels, test_images, test_labels = (file.array for file in found)
     return ImageData(
-        name="mnist",
+        name=MNIST,
         train=LabelledImages.checked(train_images, train_labels, files.train_images.name),
         test=LabelledImages.checked(test_images, test_labels, files.test_images.name),
         digests={file.name: file.sha256 for file in files},
     )
+
+
+def is_mnist(digests: Mapping[str, str]) -> bool:
+    """Return whether the digests of a data set, file name -> SHA-256, are those of MNIST."""
+    return digests == {file.name: file.sha256 for file in FILES}
 
 
 def _paths(data_dir: Path, file: RemoteFile) -> list[Path]:

@@ -1,12 +1,13 @@
 """Loading the data set that `--dataset` names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.errors import DataError, DownloadError
 from trainer.idx_directory import load_idx_directory
 from trainer.labelled_images import ImageData, LabelledImages
-from trainer.mnist import MIRRORS, load_mnist
+from trainer.mnist import MIRRORS, MNIST, is_mnist, load_mnist
 from trainer.npz import load_npz
 from trainer.progress import log
 from trainer.synthetic import generate_digits
@@ -27,7 +28,7 @@ def load_dataset(
 
     Args:
         dataset: "auto", "mnist", "synthetic", or the path of an `.npz` file or of a directory of
-            IDX files.
+            IDX files. Data that a path names is called "mnist" if and only if it is MNIST.
         data_dir: A directory with MNIST's files.
         cache_dir: The directory for downloads.
         seed: The seed of synthetic digits.
@@ -40,7 +41,7 @@ def load_dataset(
     """
     if dataset == SYNTHETIC:
         return synthetic_data(seed)
-    if dataset == "mnist":
+    if dataset == MNIST:
         try:
             return load_mnist(data_dir, cache_dir, mirrors)
         except DownloadError as error:
@@ -59,13 +60,22 @@ def load_dataset(
             return synthetic_data(seed)
     path = Path(dataset)
     if path.is_dir():
-        return load_idx_directory(path, name=path.resolve().name)
+        return _named_by_content(load_idx_directory(path, name=path.resolve().name), path)
     if path.is_file():
-        return load_npz(path, name=path.stem)
+        return _named_by_content(load_npz(path, name=path.stem), path)
     raise DataError(
         f"expected auto, mnist, {SYNTHETIC}, an .npz file or a directory of IDX files, "
         f"got {dataset!r}"
     )
+
+
+def _named_by_content(data: ImageData, path: Path) -> ImageData:
+    """Name MNIST's files "mnist", and other data of a reserved name also after their folder."""
+    if is_mnist(data.digests):
+        return replace(data, name=MNIST)
+    if data.name in (MNIST, SYNTHETIC):
+        return replace(data, name=f"{path.resolve().parent.name}/{data.name}")
+    return data
 
 
 def synthetic_data(seed: int) -> ImageData:

@@ -1,6 +1,6 @@
 """Models for tests to serve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ def publish(
     seed: int = 0,
     data_set: str | None = None,
     hidden_sizes: Sequence[int] = (16,),
+    digests: Mapping[str, str] | None = None,
 ) -> PublishedModel:
     """Publish the next version of `mnist`, an untrained network."""
     rng = np.random.default_rng(seed)
@@ -24,6 +25,6 @@ def publish(
         FCModel(shape, hidden_sizes, len(labels), rng=rng),
         labels=labels,
         probe_images=rng.integers(0, 256, (2, *shape)).astype(np.uint8),
-        provenance={"dataset": {"name": data_set}} if data_set else {},
+        provenance={"dataset": {"name": data_set, "digests": digests or {}}} if data_set else {},
         report={},
     )

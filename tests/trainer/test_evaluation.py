@@ -73,6 +73,16 @@ def test_the_default_data_set_is_that_of_the_training(
         evaluate_version(replace(job, dataset=None))
 
 
+def test_a_version_trained_on_other_data_named_mnist_has_no_default_data_set(
+    job: EvaluationJob, tmp_path: Path
+) -> None:
+    digests = {"train-images-idx3-ubyte": "0" * 64}
+    publish(tmp_path / "others", (4, 3), "abc", data_set="mnist", digests=digests)
+    version = tmp_path / "others" / "mnist" / "1"
+    with pytest.raises(TrainerError, match=r"expected --dataset .* was trained on 'mnist'"):
+        evaluate_version(replace(job, version=version, dataset=None))
+
+
 def test_images_or_labels_that_do_not_fit_the_network_are_rejected(
     job: EvaluationJob, tmp_path: Path
 ) -> None:

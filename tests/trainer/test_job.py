@@ -267,12 +267,22 @@ def test_synthetic_digits_are_never_published_as_mnist(
     monkeypatch.setattr(sources, "SYNTHETIC_TEST_IMAGES", 20)
     monkeypatch.setattr(sources, "load_mnist", Mock(side_effect=DownloadError("no mirror")))
     job = replace(job, dataset=dataset)
-    with pytest.raises(TrainerError, match="other than 'mnist' for synthetic"):
+    with pytest.raises(TrainerError, match="--model-name other than 'mnist' for 'synthetic'"):
         run(replace(job, model_name="mnist"))
     assert tree(job.model_dir) == {}
     manifest = run(job).manifest
     assert (manifest.name, manifest.layers) == ("synthetic", [784, 8, 10])
     assert run(replace(job, model_name="my-model.v2")).manifest.name == "my-model.v2"
+
+
+@pytest.mark.usefixtures("no_report")
+def test_other_data_named_mnist_needs_another_model_name(job: Job, tmp_path: Path) -> None:
+    job = replace(job, dataset=str(Path(job.dataset).rename(tmp_path / "mnist.npz")))
+    with pytest.raises(TrainerError, match=r"--model-name other than 'mnist' for '.*/mnist'"):
+        run(job)
+    assert tree(job.model_dir) == {}
+    provenance = run(replace(job, model_name="letters")).manifest.provenance
+    assert provenance["dataset"]["name"] == f"{tmp_path.name}/mnist"
 
 
 @pytest.mark.parametrize("folder", ["models", "checkpoints"])

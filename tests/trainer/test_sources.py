@@ -76,6 +76,19 @@ def test_a_path_names_the_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert load(".", tmp_path).name == "letters"
 
 
+@pytest.mark.parametrize("folder", ["mnist", "raw"])
+def test_a_folder_is_called_mnist_by_its_digests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    path = tmp_path / "data" / folder
+    path.mkdir(parents=True)
+    for name, content in SMALL.contents.items():
+        (path / name).write_bytes(content)
+    assert load(path, tmp_path).name == {"mnist": "data/mnist", "raw": "raw"}[folder]
+    monkeypatch.setattr("trainer.mnist.FILES", SMALL.files)
+    assert load(path, tmp_path).name == "mnist"
+
+
 @pytest.mark.parametrize("dataset", ["MNIST", "nowhere/toy.npz"])
 def test_an_unknown_data_set_is_rejected(tmp_path: Path, dataset: str) -> None:
     with pytest.raises(DataError, match=f"expected auto, mnist, synthetic, .*{dataset}"):
