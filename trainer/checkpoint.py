@@ -37,7 +37,7 @@ class RunFolder:
     Args:
         root: The folder of all runs.
         model_name: The model to publish.
-        identity: Everything that the result depends on, JSON values.
+        identity: Everything that an epoch of the run depends on, JSON values.
 
     Attributes:
         path: The folder.
@@ -112,6 +112,7 @@ class RunFolder:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 metadata = file.metadata()
             best_weights = load_file(self.path / BEST_FILE)
+            state.model.load_state_dict(best_weights)  # checks names and shapes
             for name, value in _tensors(state).items():
                 value[...] = tensors[name]
             state.rng.bit_generator.state = json.loads(metadata["rng"])

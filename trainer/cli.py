@@ -219,7 +219,8 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
     run.add_argument(
         "--resume",
         action="store_true",
-        help="continue from the last checkpoint of a run with the same data, recipe and seed",
+        help="continue from the last checkpoint of a run with the same data, recipe and seed; "
+        "--epochs and --patience may differ",
     )
     run.add_argument(
         "--publish-best-on-stop",
@@ -230,7 +231,7 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
         "--checkpoint-dir",
         type=Path,
         default=environ.get("CHECKPOINT_DIR") or None,
-        help="folder for checkpoints, removed after publishing (environment: CHECKPOINT_DIR; "
+        help="folder for checkpoints (environment: CHECKPOINT_DIR; "
         "default: checkpoints in the cache folder)",
     )
     run.add_argument(
@@ -295,7 +296,7 @@ _recipe_options: dict[str, dict[str, Any]] = {
     "patience": {
         "type": int,
         "metavar": "N",
-        "help": "stop after N epochs without improvement, and publish the best",
+        "help": "stop after N epochs without a lower validation loss",
     },
 }
 _strength_options = {

@@ -29,7 +29,7 @@ def fit(
 ) -> None:
     """Train from the last epoch of the state to the last of the recipe, or until early stopping.
 
-    After early stopping the state holds the best weights, otherwise those of the last epoch.
+    The state then holds the weights of the last epoch, and `best_weights` those of the best.
 
     Args:
         state: Changed in place; an exception may leave it in the middle of an epoch.
@@ -95,7 +95,6 @@ def fit(
                 callback(record)
     if _out_of_patience(state, recipe):
         log(f"early stopping: no epoch better than {state.best_epoch} in {recipe.patience} epochs")
-        state.use_best_weights()
 
 
 def _out_of_patience(state: TrainingState, recipe: Recipe) -> bool:

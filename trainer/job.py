@@ -50,7 +50,8 @@ class Job:
         recipe: The hyper-parameters.
         recipe_name: The name of the recipe.
         seed: The random seed.
-        resume: Whether to continue from the last checkpoint of the same run, if there is one.
+        resume: Whether to continue from the last checkpoint, if there is one, of a run that differs
+            in `epochs` and `patience` at most.
         publish_best_on_stop: Whether to publish the best epoch after Ctrl-C or SIGTERM.
         metrics_file: The file for one line of JSON per epoch, or None.
         tensorboard_dir: The folder for TensorBoard events, or None.
@@ -122,13 +123,10 @@ def run(job: Job) -> PublishedModel:
                 fit(state, job.recipe, splits.train, splits.valid, after_epoch)
             except (KeyboardInterrupt, TerminatedError):
                 if job.publish_best_on_stop and state.history:
-                    log(f"stopped: publishing the best epoch, {state.best_epoch}")
-                    state.use_best_weights()
+                    log("stopped: publishing the best epoch so far")
                     _publish(job, repository, name, splits, state)
                 raise
-        published = _publish(job, repository, name, splits, state)
-        folder.clear()
-    return published
+        return _publish(job, repository, name, splits, state)
 
 
 def _publication_name(job: Job, data: ImageData) -> str:
@@ -166,11 +164,16 @@ def _hold_back(
 
 
 def _run_folder(job: Job, name: str, splits: _Splits) -> RunFolder:
-    """Open and lock the checkpoint folder of the run."""
+    """Open and lock the checkpoint folder of the run.
+
+    It is the same for any number of epochs and any patience, so that a run can be extended.
+    """
+    recipe = asdict(job.recipe)
+    del recipe["epochs"], recipe["patience"]
     identity = {
         "dataset": [splits.name, splits.digests, splits.num_classes],
         "splits": [len(part) for part in (splits.train, splits.valid, splits.test)],
-        "recipe": asdict(job.recipe),
+        "recipe": recipe,
         "seed": job.seed,
     }
     try:
@@ -186,7 +189,13 @@ def _start_or_resume(job: Job, folder: RunFolder, state: TrainingState) -> None:
     if not job.resume:
         folder.clear()
     elif folder.restore(state):
-        log(f"resuming after epoch {len(state.history)} of {job.recipe.epochs}")
+        done, epochs = len(state.history), job.recipe.epochs
+        if done > epochs:
+            raise TrainerError(
+                f"expected --epochs of {done} or more to resume a run of {done} epochs, "
+                f"got {epochs}: increase it or train without --resume"
+            )
+        log(f"resuming after epoch {done} of {epochs}")
     else:
         log(f"no checkpoint of this run in {job.checkpoint_dir}: starting at epoch 1")
 
@@ -213,7 +222,8 @@ def _open_logs(job: Job, history: Sequence[EpochRecord]) -> list[EpochLog]:
 def _publish(
     job: Job, repository: ModelRepository, name: str, splits: _Splits, state: TrainingState
 ) -> PublishedModel:
-    """Calibrate, measure and publish the network, after measuring the written files again."""
+    """Publish the best epoch: calibrate, measure, write, and measure the written files again."""
+    state.use_best_weights()
     model, test = state.model, splits.test
     temperature = calibrate(model, splits.valid)
     probabilities = answer_all(model.predict, test)
@@ -230,6 +240,7 @@ def _publish(
         "training": {
             "images": len(splits.train),
             "epochs": len(state.history),
+            "best_epoch": state.best_epoch,
             "seconds": round(seconds, 1),
         },
         "calibration": {"temperature": temperature},
@@ -271,6 +282,7 @@ def _publish(
                 f"cannot write the version: {error}: resolve this and continue with --resume"
             ) from error
         log(
+            f"epoch {state.best_epoch} has the lowest validation loss\n"
             f"test {described(tested)}, after {seconds:.1f} s of training\n"
             f"published {job.model_dir / name / str(published.manifest.version)}"
         )

@@ -215,6 +215,8 @@ def _recipe(provenance: Mapping[str, Any]) -> list[str]:
         paragraphs.append(
             f"Training took {training['seconds']:,.0f} s: {training['images']:,} images{epochs}."
         )
+        if "best_epoch" in training:
+            paragraphs[-1] += f" Epoch {training['best_epoch']} has the lowest validation loss."
     return paragraphs
 
 

@@ -33,9 +33,11 @@ WATCH_SECONDS = 0.001
 # From when a run begins to write a version to when it has ended.
 PUBLICATION_SECONDS = 0.05
 # Which files may exist, as a pattern: after a run, after a killed run.
-FINISHED = rf"models(/{NAME}(/[1-9][0-9]*)?)?|checkpoints"
-RUN_FOLDER = rf"checkpoints/{NAME}-[0-9a-f]{{12}}-1(/\.?(last|best)\.safetensors)?"
-KILLED = rf"{FINISHED}|{RUN_FOLDER}|models/{NAME}/\.publishing"
+RUN_FOLDER = rf"{NAME}-[0-9a-f]{{12}}-1"
+CHECKPOINTS = rf"checkpoints(/\.lock|/{RUN_FOLDER}(/(last|best)\.safetensors)?)?"
+FINISHED = rf"models(/\.lock|/{NAME}(/[1-9][0-9]*)?)?|{CHECKPOINTS}"
+UNFINISHED = rf"checkpoints/(\.{RUN_FOLDER}\.lock|{RUN_FOLDER}/\.(last|best)\.safetensors)"
+KILLED = rf"{FINISHED}|{UNFINISHED}|models/{NAME}/\.publishing"
 
 
 class Trainer:

@@ -115,8 +115,9 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
         (LAST_FILE, lambda content: content.replace(b"model.0.weight", b"model.9.weight")),
         (LAST_FILE, lambda content: content.replace(b'"history"', b'"mystery"')),
         (BEST_FILE, lambda _: b""),
+        (BEST_FILE, lambda content: content.replace(b"0.weight", b"9.weight")),
     ],
-    ids=["truncated", "another network", "no history", "no best weights"],
+    ids=["truncated", "another network", "no history", "no best weights", "other weights"],
 )
 def test_a_damaged_checkpoint_is_rejected(
     folder: RunFolder, file: str, damage: Callable[[bytes], bytes]

@@ -136,13 +136,16 @@ def test_the_best_epoch_is_the_first_of_lowest_validation_loss() -> None:
     assert (state.model.state_dict()["0.weight"] == 2).all()
 
 
-def test_early_stopping_restores_the_best_weights(capsys: pytest.CaptureFixture[str]) -> None:
+def test_early_stopping_ends_the_training_and_keeps_the_best_weights(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     recipe = replace(RECIPE, learning_rate=1e-30, momentum=0, epochs=50, patience=3)
     state = begin(recipe)
     seen: list[bytes] = []
     fit(state, recipe, TRAIN, VALID, [lambda _: seen.append(weights(state)["0.weight"])])
     assert state.best_epoch == 1  # nothing changes at this learning rate
     assert len(state.history) == 4
+    state.use_best_weights()
     assert weights(state)["0.weight"] == seen[0]
     assert "early stopping" in capsys.readouterr().out.splitlines()[-1]
     assert len(run(replace(RECIPE, patience=2)).history) == RECIPE.epochs

@@ -26,6 +26,7 @@ from trainer.job import PROBES, Job, run
 from trainer.measurement import measure
 from trainer.recipe import Recipe
 from trainer.signals import TerminatedError, raise_on_sigterm
+from trainer.training_state import TrainingState
 
 FULL_DISK = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 RECIPE = Recipe(hidden_sizes=(8,), learning_rate=0.02, batch_size=16, epochs=2, augmentation=None)
@@ -155,7 +156,6 @@ def test_a_resumed_run_publishes_the_same_bytes(
     long_job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], epoch: int
 ) -> None:
     whole = run(long_job).manifest
-    assert tree(long_job.checkpoint_dir) == {}
     run_until(long_job, monkeypatch, epoch)
     assert ModelRepository(long_job.model_dir).versions("letters") == [1]
     resumed = run(replace(long_job, resume=True)).manifest
@@ -177,6 +177,31 @@ def test_a_run_starts_at_epoch_1_without_resume_or_with_another_seed(
     capsys.readouterr()
     run(replace(long_job, **change))
     assert "epoch 1/4" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_finished_run_can_be_extended(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    short = run(job).manifest
+    longer = replace(job, resume=True, recipe=replace(RECIPE, epochs=3, patience=9))
+    assert run(longer).manifest.provenance["training"]["epochs"] == 3
+    output = capsys.readouterr().out
+    assert "resuming after epoch 2 of 3" in output
+    assert output.count("epoch 3/3") == 1
+    with pytest.raises(TrainerError, match=r"expected --epochs of 3 or more .* got 2"):
+        run(replace(job, resume=True))
+    assert run(job).manifest.sha256 == short.sha256  # without --resume it starts again
+
+
+@pytest.mark.usefixtures("no_report")
+def test_the_best_epoch_is_published(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit_with_zeros_as_best(state: TrainingState, *arguments: Any) -> None:
+        fit(state, *arguments)
+        state.best_weights = {k: np.zeros_like(v) for k, v in state.model.state_dict().items()}
+
+    monkeypatch.setattr(module, "fit", fit_with_zeros_as_best)
+    published = run(job)
+    assert not any(value.any() for value in published.model.state_dict().values())
+    assert published.manifest.provenance["training"]["best_epoch"] in (1, 2)
 
 
 @pytest.mark.usefixtures("no_report")
