@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         return _fail("terminated" + options.stop_hint, TERMINATED)
     except MemoryError:
         return _fail("error: out of memory: use a smaller data set or smaller --hidden-sizes")
-    except (TrainerError, RepositoryError, OSError, ValueError) as error:
+    except (TrainerError, RepositoryError, OSError) as error:
         return _fail(f"error: {error}")
     return 0
 

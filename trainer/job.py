@@ -91,8 +91,7 @@ def run(job: Job) -> PublishedModel:
     Raises:
         TrainerError: The data or the options are invalid, or training diverged.
         OSError: A file cannot be read or written.
-        RepositoryError: The written version cannot be loaded.
-        ValueError: The model name is not valid.
+        RepositoryError: The model name is invalid, or the written version cannot be loaded.
         KeyboardInterrupt: After Ctrl-C, and after publishing the best epoch if requested.
         TerminatedError: After SIGTERM, likewise.
     """

@@ -11,8 +11,7 @@ def load_version(path: Path) -> PublishedModel:
 
     Raises:
         TrainerError: The path is not a folder.
-        RepositoryError: The version does not exist or is damaged.
-        ValueError: The name of the folder is not a valid model name.
+        RepositoryError: The version does not exist or is damaged, or the name is invalid.
     """
     path = path.resolve()
     if not path.is_dir():

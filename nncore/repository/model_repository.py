@@ -94,7 +94,7 @@ class ModelRepository:
         """Return a value that changes when a file of the version is replaced.
 
         Raises:
-            ValueError: The name is not valid.
+            RepositoryError: The name is not valid.
         """
         folder = self._model_folder(name) / str(version)
         return tuple(_file_fingerprint(folder / file) for file in (MANIFEST_FILE, WEIGHTS_FILE))
@@ -103,7 +103,7 @@ class ModelRepository:
         """Return the versions of a model, sorted; empty if there are none.
 
         Raises:
-            ValueError: The name is not valid.
+            RepositoryError: The name is not valid.
         """
         folder = self._model_folder(name)
         if not folder.is_dir():
@@ -122,7 +122,7 @@ class ModelRepository:
         Raises:
             VersionNotFoundError: There is no such version.
             DamagedVersionError: A check failed.
-            ValueError: The name is not valid.
+            RepositoryError: The name is not valid.
         """
         versions = self.versions(name)
         if version is None and versions:
@@ -172,8 +172,7 @@ class ModelRepository:
 
         Raises:
             OSError: Writing failed.
-            RepositoryError: The written files cannot be loaded.
-            ValueError: The name is not valid.
+            RepositoryError: The name is not valid, or the written files cannot be loaded.
         """
         weights = save_tensors({k: np.ascontiguousarray(v) for k, v in model.state_dict().items()})
         draft = Manifest(
@@ -212,7 +211,7 @@ class ModelRepository:
 
         Raises:
             OSError: The repository cannot be written.
-            ValueError: The name is not valid.
+            RepositoryError: The name is not valid.
         """
         with self._unfinished_version(name):
             pass
@@ -238,7 +237,7 @@ class ModelRepository:
 
     def _model_folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise ValueError(
+            raise RepositoryError(
                 f"expected a model name of letters, digits, '.', '_' and '-', got {name!r}"
             )
         return self.root / name

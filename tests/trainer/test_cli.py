@@ -122,7 +122,7 @@ def test_a_missing_version_is_an_error(capsys: pytest.CaptureFixture[str], comma
     [
         (MemoryError(), "error: out of memory"),
         (OSError(28, "No space left on device"), "No space left on device"),
-        (ValueError("two\nlines"), "error: two lines"),
+        (OSError("two\nlines"), "error: two lines"),
     ],
     ids=["memory", "disk", "two lines"],
 )
@@ -163,6 +163,12 @@ def test_a_signal_during_training_ends_the_process_and_publishes_nothing(
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, f"{word}{STOP_HINT}\n")
     assert tree(Path("models")) == {}
+
+
+def test_an_error_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "run", Mock(side_effect=ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        main([])
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from nncore.repository import (
     DamagedVersionError,
     ModelRepository,
     PublishedModel,
+    RepositoryError,
     VersionNotFoundError,
 )
 from nncore.types import Array
@@ -117,7 +118,7 @@ def test_a_missing_model_or_version_is_an_error(repository: ModelRepository) -> 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "-x", ".hidden", "a b", "a\n"])
 def test_a_name_outside_the_repository_is_rejected(repository: ModelRepository, name: str) -> None:
     for use in (repository.versions, repository.load, repository.check_writable):
-        with pytest.raises(ValueError, match="expected a model name"):
+        with pytest.raises(RepositoryError, match="expected a model name"):
             use(name)
 
 
