@@ -124,6 +124,8 @@ def workshop(tmp_path: Path) -> Path:
     for name, content in small_mnist().contents.items():
         (tmp_path / "fashion" / name).write_bytes(content)
     save_npz(tmp_path / "letters.npz")
+    (recipe,) = (text for language, text in BLOCKS if language == "toml")
+    (tmp_path / "recipe.toml").write_text(recipe)
     return tmp_path
 
 

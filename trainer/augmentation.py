@@ -4,7 +4,6 @@ Source: Simard, Steinkraus and Platt 2003, "Best Practices for Convolutional Neu
 Applied to Visual Document Analysis", section 2.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ NOISY_SHARE = 0.25
 # Thin strokes are the harder ones: thinning is drawn from a range wider by this factor than
 # thickening, and clipped to the same limit.
 THINNING_BIAS = 1.5
+_LARGEST_STRENGTH = 1000
 _NOISE_VALUES = 1 << 19
 
 
@@ -38,24 +38,24 @@ class Strength:
         noise: Standard deviation of the noise, as a share of the grey levels' range.
     """
 
-    rotation: float = 14
+    rotation: float = 14.0
     scale: float = 0.18
     shear: float = 0.2
-    shift: float = 2
+    shift: float = 2.0
     elastic: float = 0.8
-    smoothness: float = 4
-    thickness: float = 1
+    smoothness: float = 4.0
+    thickness: float = 1.0
     noise: float = 0.3
 
     def __post_init__(self) -> None:
         """Reject invalid values.
 
         Raises:
-            TrainerError: A value is negative, not finite or too large.
+            TrainerError: A value is negative, NaN or too large.
         """
         for name, value in vars(self).items():
-            if not 0 <= value < math.inf:
-                raise TrainerError(f"expected {name} of 0 or more, got {value}")
+            if not 0 <= value <= _LARGEST_STRENGTH:
+                raise TrainerError(f"expected {name} from 0 to {_LARGEST_STRENGTH}, got {value}")
         if self.smoothness == 0:
             raise TrainerError("expected a smoothness over 0, got 0")
         if self.thickness > 1:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from platformdirs import user_cache_path
 
 from nncore.repository import RepositoryError
 from nncore.repository.files import replace_durably
-from trainer.augmentation import DEFAULT_STRENGTH, Strength
+from trainer.augmentation import Strength
+from trainer.config import read_recipe, to_toml
 from trainer.errors import TrainerError
 from trainer.evaluation import EvaluationJob, evaluate_version
 from trainer.job import Job, run
@@ -61,6 +62,10 @@ def _fail(message: str, code: int = FAILED) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
+    recipe_name, recipe = _recipe(options)
+    if options.print_config:
+        print(to_toml(recipe_name, recipe), end="")
+        return
     run(
         Job(
             dataset=options.dataset,
@@ -70,8 +75,8 @@ def _train(options: argparse.Namespace) -> None:
             model_dir=options.model_dir,
             model_name=options.model_name,
             num_classes=options.classes,
-            recipe=_recipe(options),
-            recipe_name=options.recipe,
+            recipe=recipe,
+            recipe_name=recipe_name,
             seed=options.seed,
             resume=options.resume,
             publish_best_on_stop=options.publish_best_on_stop,
@@ -81,16 +86,16 @@ def _train(options: argparse.Namespace) -> None:
     )
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    recipe = replace(RECIPES[options.recipe], **_given(options, Recipe))
-    strength = _given(options, Strength)
-    if options.augment is None and not strength:
-        return recipe
+def _recipe(options: argparse.Namespace) -> tuple[str, Recipe]:
+    """Return the name of the recipe, and the recipe with the values of file and options."""
+    name, values = read_recipe(options.config) if options.config else (DEFAULT_RECIPE, {})
+    name = options.recipe or name
+    given, strength = _given(options, Recipe), _given(options, Strength)
     if options.augment is False:
-        return replace(recipe, augmentation=None)
-    return replace(
-        recipe, augmentation=replace(recipe.augmentation or DEFAULT_STRENGTH, **strength)
-    )
+        given["augmentation"] = False
+    elif options.augment or strength:
+        given["augmentation"] = strength
+    return name, RECIPES[name].with_values(values).with_values(given)
 
 
 def _given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
@@ -243,7 +248,13 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
         "recipe", "A named set of hyperparameters; each option below overrides one."
     )
     recipe.add_argument(
-        "--recipe", choices=RECIPES, default=DEFAULT_RECIPE, help="default: %(default)s"
+        "--recipe", choices=RECIPES, help=f"default: that of --config, otherwise {DEFAULT_RECIPE}"
+    )
+    recipe.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file with values; options override them"
+    )
+    recipe.add_argument(
+        "--print-config", action="store_true", help="print the recipe as a TOML file and exit"
     )
     for name, option in _recipe_options.items():
         recipe.add_argument(f"--{name}", default=argparse.SUPPRESS, **option)

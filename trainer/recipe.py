@@ -1,13 +1,17 @@
 """Recipes: the hyper-parameters of training, and named sets of them."""
 
 import math
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from nncore import SGD, NesterovSGD, Optimizer
 from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError
 
 SCHEDULES = ("constant", "cosine")
+_LARGEST_COUNT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Recipe:
     learning_rate: float = 1e-3
     momentum: float = 0.9
     schedule: str = "cosine"
-    warmup: float = 0
+    warmup: float = 0.0
     batch_size: int = 256
     epochs: int = 60
     patience: int | None = None
@@ -42,18 +46,37 @@ class Recipe:
         Raises:
             TrainerError: A value is out of range.
         """
-        for name in ("batch_size", "epochs", "patience"):
+        for name in ("hidden_sizes", "batch_size", "epochs", "patience"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise TrainerError(f"expected {name} of 1 or more, got {value}")
-        if min(self.hidden_sizes, default=1) < 1:
-            raise TrainerError(f"expected hidden sizes of 1 or more, got {self.hidden_sizes}")
-        if not 0 < self.learning_rate < math.inf:
+            values = value if isinstance(value, tuple) else (value,)
+            if not all(each is None or 1 <= each <= _LARGEST_COUNT for each in values):
+                raise TrainerError(f"expected {name} from 1 to {_LARGEST_COUNT:,}, got {value}")
+        if self.schedule not in SCHEDULES:
+            raise TrainerError(f"expected schedule {' or '.join(SCHEDULES)}, got {self.schedule!r}")
+        if not 0 < self.learning_rate <= sys.float_info.max:
             raise TrainerError(f"expected a learning rate over 0, got {self.learning_rate}")
         if not 0 <= self.momentum < 1:
             raise TrainerError(f"expected a momentum from 0 to less than 1, got {self.momentum}")
         if not 0 <= self.warmup < 1:
             raise TrainerError(f"expected a warm-up from 0 to less than 1, got {self.warmup}")
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """Return a recipe with other values.
+
+        Args:
+            values: Field name -> value. `augmentation` is False, or the changed fields of its
+                `Strength`; of `DEFAULT_STRENGTH` if this recipe has no augmentation.
+
+        Raises:
+            TrainerError: A value is out of range.
+        """
+        changed = dict(values)
+        strength = changed.get("augmentation")
+        if strength is False:
+            changed["augmentation"] = None
+        elif strength is not None:
+            changed["augmentation"] = replace(self.augmentation or DEFAULT_STRENGTH, **strength)
+        return replace(self, **changed)
 
     def make_optimizer(self) -> Optimizer:
         """Return a new optimizer."""
@@ -87,7 +110,7 @@ RECIPES = {
     # The values of the notebook.
     "notebook": Recipe(
         learning_rate=1e-3,
-        momentum=0,
+        momentum=0.0,
         schedule="constant",
         batch_size=64,
         epochs=10,

@@ -103,6 +103,7 @@ def test_each_kind_of_deformation_changes_the_images(kind: str) -> None:
         ("rotation", -1),
         ("noise", math.nan),
         ("shift", math.inf),
+        ("scale", 10**400),
         ("smoothness", 0),
         ("thickness", 1.1),
     ],

@@ -81,6 +81,24 @@ def test_augmentation_can_be_switched_on_off_and_changed(jobs: list[Job], recipe
         assert job_of(jobs, "--recipe", recipe, *options).recipe.augmentation == expected
 
 
+def test_options_override_the_file_and_the_file_overrides_its_recipe(
+    jobs: list[Job], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.toml").write_text("recipe = 'best'\nepochs = 7\npatience = 2\naugmentation.shift = 1\n")
+    best = RECIPES["best"]
+    strength = replace(DEFAULT_STRENGTH, shift=1, noise=0.25)
+    job = job_of(jobs, "--config", "x.toml", "--epochs", "3", "--noise", "0.25")
+    assert job.recipe_name == "best"
+    assert job.recipe == replace(best, epochs=3, patience=2, augmentation=strength)
+    job = job_of(jobs, "--config", "x.toml", "--recipe", "quick", "--no-augment")
+    assert job.recipe_name == "quick"
+    assert job.recipe == replace(RECIPES["quick"], epochs=7, patience=2)
+    assert main(["--config", "x.toml", "--seed", "5", "--print-config"]) == 0
+    assert not jobs
+    Path("printed.toml").write_text(capsys.readouterr().out)
+    assert job_of(jobs, "--config", "printed.toml") == job_of(jobs, "--config", "x.toml")
+
+
 def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """Run options that must fail with one line and publish nothing."""
     assert main(options) == 1
@@ -95,7 +113,8 @@ def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs", "0"], "expected epochs of 1 or more, got 0"),
+        (["--epochs", "0"], "expected epochs from 1 to 1,000,000, got 0"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
         (["--classes", "2"], "expected labels in 0..1, got 2"),
         (["--model-name", "../x"], "expected a model name"),
         (["--dataset", "nowhere/x.npz"], "nowhere/x.npz"),
@@ -138,6 +157,12 @@ def test_every_failure_has_one_line(
     assert line in printed
 
 
+def test_an_error_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "run", Mock(side_effect=ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        main([])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "word"),
@@ -163,12 +188,6 @@ def test_a_signal_during_training_ends_the_process_and_publishes_nothing(
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, f"{word}{STOP_HINT}\n")
     assert tree(Path("models")) == {}
-
-
-def test_an_error_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "run", Mock(side_effect=ValueError("a bug")))
-    with pytest.raises(ValueError, match="a bug"):
-        main([])
 
 
 @pytest.mark.slow

@@ -15,10 +15,14 @@ from trainer.recipe import SCHEDULES, Recipe
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("batch_size", 0, "expected batch_size of 1 or more, got 0"),
-        ("patience", 0, "expected patience of 1 or more, got 0"),
-        ("hidden_sizes", (5, 0), "expected hidden sizes of 1 or more"),
+        ("batch_size", 0, "expected batch_size from 1 to 1,000,000, got 0"),
+        ("patience", 0, "expected patience from 1 to 1,000,000, got 0"),
+        ("hidden_sizes", (5, 0), r"expected hidden_sizes from 1 to 1,000,000, got \(5, 0\)"),
+        ("hidden_sizes", (10**18,), "expected hidden_sizes from 1 to"),
+        ("epochs", 10**400, "expected epochs from 1 to"),
+        ("schedule", "linear", "expected schedule constant or cosine, got 'linear'"),
         ("learning_rate", 0.0, "expected a learning rate over 0, got 0.0"),
+        ("learning_rate", math.inf, "expected a learning rate over 0, got inf"),
         ("learning_rate", math.nan, "expected a learning rate over 0, got nan"),
         ("momentum", 1, "expected a momentum from 0 to less than 1, got 1"),
         ("warmup", 1, "expected a warm-up from 0 to less than 1, got 1"),
