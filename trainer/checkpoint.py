@@ -1,7 +1,7 @@
 """Checkpoints: the state of a run after its last epoch, and the weights of its best epoch.
 
-The folder of a run holds `last.safetensors` (weights, optimizer state, random state, history) and
-`best.safetensors` (weights alone). Both are replaced atomically at the end of an epoch.
+The folder of a run holds `checkpoint.safetensors`: weights, optimizer state, random state, history,
+and the weights of the best epoch. It is replaced atomically at the end of an epoch.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from nncore.repository.files import locked, open_lock_file, replace_durably
 from nncore.types import Array
@@ -24,8 +24,7 @@ from trainer.errors import TrainerError
 from trainer.history import EpochRecord
 from trainer.training_state import TrainingState
 
-LAST_FILE = "last.safetensors"
-BEST_FILE = "best.safetensors"
+CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
 class RunFolder:
@@ -74,29 +73,26 @@ class RunFolder:
                 self.path.rmdir()
 
     def clear(self) -> None:
-        """Remove the checkpoints."""
-        # First, so that a kill leaves no checkpoint whose best weights are missing.
-        (self.path / LAST_FILE).unlink(missing_ok=True)
+        """Remove the checkpoint, and files of a killed writer."""
         for path in self.path.iterdir():
             path.unlink()
 
     def save(self, state: TrainingState) -> None:
-        """Save a state, between two epochs.
+        """Save a state, after an epoch.
 
         Raises:
             OSError: Writing failed; the previous checkpoint is unchanged.
         """
-        if state.best_weights is not None and state.best_epoch == len(state.history):
-            replace_durably(self.path / BEST_FILE, save(_contiguous(state.best_weights)))
         metadata = {
             "history": json.dumps([asdict(record) for record in state.history]),
             "rng": json.dumps(state.rng.bit_generator.state),
         }
-        tensors = _contiguous(_tensors(state))
-        replace_durably(self.path / LAST_FILE, save(tensors, metadata))
+        best = {f"best.{name}": value for name, value in (state.best_weights or {}).items()}
+        tensors = {k: np.ascontiguousarray(v) for k, v in {**_tensors(state), **best}.items()}
+        replace_durably(self.path / CHECKPOINT_FILE, save(tensors, metadata))
 
     def restore(self, state: TrainingState) -> bool:
-        """Restore the last checkpoint into a new state.
+        """Restore the checkpoint into a new state.
 
         Returns:
             Whether there was a checkpoint.
@@ -104,15 +100,15 @@ class RunFolder:
         Raises:
             TrainerError: The checkpoint is damaged.
         """
-        last = self.path / LAST_FILE
-        if not last.exists():
+        path = self.path / CHECKPOINT_FILE
+        if not path.exists():
             return False
         try:
-            with safe_open(last, framework="np") as file:
+            with safe_open(path, framework="np") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 metadata = file.metadata()
-            best_weights = load_file(self.path / BEST_FILE)
-            state.model.load_state_dict(best_weights)  # checks names and shapes
+            best_weights = {name: tensors[f"best.{name}"] for name in state.model.state_dict()}
+            state.model.load_state_dict(best_weights)  # checks the shapes
             for name, value in _tensors(state).items():
                 value[...] = tensors[name]
             state.rng.bit_generator.state = json.loads(metadata["rng"])
@@ -133,7 +129,3 @@ def _tensors(state: TrainingState) -> dict[str, Array]:
         for position, array in enumerate(state.optimizer.state(layer)):
             tensors[f"optimizer.{number}.{position}"] = array
     return tensors
-
-
-def _contiguous(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}

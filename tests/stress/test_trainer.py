@@ -34,9 +34,9 @@ WATCH_SECONDS = 0.001
 PUBLICATION_SECONDS = 0.05
 # Which files may exist, as a pattern: after a run, after a killed run.
 RUN_FOLDER = rf"{NAME}-[0-9a-f]{{12}}-1"
-CHECKPOINTS = rf"checkpoints(/\.lock|/{RUN_FOLDER}(/(last|best)\.safetensors)?)?"
+CHECKPOINTS = rf"checkpoints(/\.lock|/{RUN_FOLDER}(/checkpoint\.safetensors)?)?"
 FINISHED = rf"models(/\.lock|/{NAME}(/[1-9][0-9]*)?)?|{CHECKPOINTS}"
-UNFINISHED = rf"checkpoints/(\.{RUN_FOLDER}\.lock|{RUN_FOLDER}/\.(last|best)\.safetensors)"
+UNFINISHED = rf"checkpoints/(\.{RUN_FOLDER}\.lock|{RUN_FOLDER}/\.checkpoint\.safetensors)"
 KILLED = rf"{FINISHED}|{UNFINISHED}|models/{NAME}/\.publishing"
 
 
