@@ -4,34 +4,30 @@ It depends on numpy only. The model repository, `nncore.repository`, is a subpac
 here imports, since it needs a POSIX system.
 """
 
-from nncore.activations import ReLU, Softmax, softmax
+from nncore.activations import Activation, ReLU, softmax
 from nncore.dataset import Dataset
 from nncore.encoding import MAX_PIXEL, one_hot_encode, scale_pixels
 from nncore.graph import Gradients, back_propagate, make_sequential
-from nncore.linear import LinearLayer, kaiming_init
-from nncore.losses import MSE, ClassificationLoss, Loss, NLLLoss, SoftmaxCrossEntropy
+from nncore.linear import FrozenLinear, LinearLayer, kaiming_init
+from nncore.losses import MSE, DistillationLoss, Loss, NLLLoss, SoftmaxCrossEntropy
 from nncore.model import FCModel
 from nncore.node import Node
+from nncore.notebook import EpochResult, Softmax, train_one_epoch
 from nncore.optimizers import SGD, NesterovSGD, Optimizer
-from nncore.training import (
-    EpochResult,
-    Evaluation,
-    evaluate,
-    get_accuracy,
-    train_epoch,
-    train_one_epoch,
-    train_step,
-)
+from nncore.predictor import Predictor
+from nncore.training import Evaluation, evaluate, get_accuracy, train_epoch, train_step
 
 __all__ = [
     "MAX_PIXEL",
     "MSE",
     "SGD",
-    "ClassificationLoss",
+    "Activation",
     "Dataset",
+    "DistillationLoss",
     "EpochResult",
     "Evaluation",
     "FCModel",
+    "FrozenLinear",
     "Gradients",
     "LinearLayer",
     "Loss",
@@ -39,6 +35,7 @@ __all__ = [
     "NesterovSGD",
     "Node",
     "Optimizer",
+    "Predictor",
     "ReLU",
     "Softmax",
     "SoftmaxCrossEntropy",

@@ -8,16 +8,21 @@ from nncore.node import Node
 from nncore.types import Array
 
 
-class ReLU(Node):
+class Activation(Node):
+    """A node without parameters that stands between linear layers."""
+
+
+class ReLU(Activation):
     """The rectified linear unit, `max(0, x)`, element by element."""
 
     def apply(self, x: Array) -> Array:
         """Set the negative elements of `x`, of any shape, to 0."""
         return np.maximum(x, 0)
 
-    def backwards(self, g: Any = 1) -> None:
+    def backwards(self, g: Any) -> None:
         """Pass the gradient where the input was positive; the derivative at 0 is taken as 0."""
-        self.input_grad = g * (self.x > 0)
+        self.input_grad = np.sign(self.ans)
+        self.input_grad *= g
 
 
 def softmax(logits: Array) -> Array:
@@ -38,22 +43,10 @@ class Softmax(Node):
         """Map logits `(classes, batch)` to probabilities of the same shape."""
         return softmax(x)
 
-    def backwards1(self, g: Array) -> None:
-        """Set `input_grad` from `g` of shape `(classes, batch)`, sample by sample.
+    def backwards(self, g: Any) -> None:
+        """Set `input_grad` from `g`, `(classes, batch)`.
 
-        For one column of probabilities p the Jacobian is diag(p) - p p^T, which is symmetric.
-        This is the definition; training uses the vectorized `backwards2`.
+        For one column of probabilities p the Jacobian is diag(p) - p p^T, so that the gradient is
+        p * (g - p.g).
         """
-        columns = []
-        for p, upstream in zip(self.ans.T, g.T, strict=True):
-            jacobian = np.diag(p) - np.outer(p, p)
-            columns.append(jacobian @ upstream)
-        self.input_grad = np.stack(columns, axis=1)
-
-    def backwards2(self, g: Array) -> None:
-        """Set `input_grad` from `g`, `(classes, batch)`: (diag(p) - p p^T) g = p * (g - p.g)."""
         self.input_grad = self.ans * (g - np.sum(self.ans * g, axis=0, keepdims=True))
-
-    def backwards(self, g: Any = 1) -> None:
-        """Set `input_grad` with the vectorized form, `backwards2`."""
-        self.backwards2(g)

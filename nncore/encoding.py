@@ -31,14 +31,24 @@ def one_hot_encode(x: Array, num_classes: int = 10, dtype: DTypeLike = np.float6
     """
     if x.ndim != 1:
         return x
-    if not np.issubdtype(x.dtype, np.integer):
-        raise TypeError(f"expected integer labels, got {x.dtype}")
-    outside = (x < 0) | (x >= num_classes)
-    if outside.any():
-        first = int(np.argmax(outside))
-        raise ValueError(
-            f"expected labels in 0..{num_classes - 1}, got {x[first]} at index {first}"
-        )
+    check_labels(x, num_classes)
     y = np.zeros((num_classes, x.shape[0]), dtype=dtype)
     y[x, np.arange(x.shape[0])] = 1
     return y
+
+
+def check_labels(labels: Array, num_classes: int) -> None:
+    """Check labels, `(batch,)`.
+
+    Raises:
+        TypeError: The labels are not integers.
+        ValueError: A label lies outside the classes.
+    """
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(f"expected integer labels, got {labels.dtype}")
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise ValueError(
+            f"expected labels in 0..{num_classes - 1}, got {labels[first]} at index {first}"
+        )

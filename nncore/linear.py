@@ -1,7 +1,7 @@
-"""The linear layer, the only node with parameters, and its weight initialization."""
+"""The linear layer, its weight initialization, and its form for prediction."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.random import randn
@@ -34,11 +34,12 @@ class LinearLayer(Node):
         bias: Whether the layer has a bias `b`.
         init_func: Called as `init_func(rows, columns)`, first for `w`, then for `b`.
 
+    Raises:
+        ValueError: A size is less than 1.
+
     Attributes:
         w: Weight, `(output_size, input_size)`.
         b: Bias, `(output_size, 1)`, or None.
-        needs_input_grad: Whether `backwards` computes `input_grad`; if not, it is None.
-        skips_zeros: Whether `apply` skips features that are 0 in the whole batch; see `skip_zeros`.
     """
 
     parameter_names: ClassVar = {"weight": "w", "bias": "b"}
@@ -51,10 +52,12 @@ class LinearLayer(Node):
         init_func: Callable[[int, int], Array] = randn,
     ) -> None:
         super().__init__()
+        if min(input_size, output_size) < 1:
+            raise ValueError(
+                f"expected sizes of 1 or more, got {input_size} and {output_size} for a layer"
+            )
         self.w = init_func(output_size, input_size)
         self.b = init_func(output_size, 1) if bias else None
-        self.needs_input_grad = True
-        self.skips_zeros = False
 
     def kaiming_init(self, rng: RandomSource | None = None) -> None:
         """Draw `w` by `kaiming_init` and set `b` to 0, both in place."""
@@ -63,29 +66,32 @@ class LinearLayer(Node):
         if self.b is not None:
             self.b[...] = 0
 
-    def skip_zeros(self) -> None:
-        """Make `apply` skip features that are 0 in the whole batch, if more than half of them are.
+    def config(self) -> dict[str, Any]:
+        """Return the sizes of input and output, and whether there is a bias."""
+        output_size, input_size = self.w.shape
+        return {
+            "input_size": input_size,
+            "output_size": output_size,
+            "bias": self.b is not None,
+        }
 
-        Pixels of digits and outputs of ReLU are mostly zeros, and a small batch takes as long as
-        reading `w` from memory. `w` is copied to column-major order, which makes selecting columns
-        fast and training slow: call this on a model that only predicts.
-        """
-        self.w = np.asfortranarray(self.w)
-        self.skips_zeros = self.w.size >= _MIN_SKIP_SIZE
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Build a layer of float32 parameters whose memory is not written."""
+        return cls(**config, init_func=lambda *shape: np.empty(shape, np.float32))
+
+    def freeze(self) -> "FrozenLinear":
+        """Return the layer for prediction, with a copy of the parameters."""
+        return FrozenLinear(self.w, self.b)
 
     def apply(self, x: Array) -> Array:
         """Return `w @ x + b`, `(output_size, batch)`, for `x` of shape `(input_size, batch)`."""
-        w = self.w
-        if self.skips_zeros:
-            active = np.flatnonzero(x if x.shape[1] == 1 else x.any(axis=1))
-            if 2 * len(active) < len(x):
-                w, x = w.T.take(active, axis=0).T, x.take(active, axis=0)
-        ans: Array = w @ x
+        ans: Array = self.w @ x
         if self.b is not None:
             ans += self.b
         return ans
 
-    def backwards(self, g: Any = 1) -> list[Array]:
+    def backwards(self, g: Any) -> list[Array]:
         """Differentiate `w @ x + b`: dL/dx = w.T @ g, dL/dw = g @ x.T, dL/db = g summed over batch.
 
         Source: Goodfellow et al. 2016, "Deep Learning", section 6.5.6.
@@ -104,11 +110,47 @@ class LinearLayer(Node):
 
     def state_dict(self) -> dict[str, Array]:
         """Return views of the parameters, named and shaped as in `torch.nn.Linear`."""
-        state = {"weight": self.w}
-        if self.b is not None:
-            state["bias"] = self.b[:, 0]
-        return state
+        state = super().state_dict()
+        return {name: value[:, 0] if name == "bias" else value for name, value in state.items()}
 
     def __repr__(self) -> str:
         output_size, input_size = self.w.shape
         return f"LinearLayer({input_size}, {output_size}, bias={self.b is not None})"
+
+
+class FrozenLinear(Node):
+    """`w @ x + b` for prediction: it skips features that are 0 in the whole batch.
+
+    Pixels of digits and outputs of ReLU are mostly zeros, and a small batch takes as long as
+    reading `w` from memory. Column-major order makes the selection of columns fast; training would
+    be slower with it.
+
+    Args:
+        w: Weight, `(output_size, input_size)`; it is copied.
+        b: Bias, `(output_size, 1)`, or None; it is copied.
+
+    Attributes:
+        may_skip: Whether skipping is worthwhile at all, by the size of `w`.
+    """
+
+    def __init__(self, w: Array, b: Array | None) -> None:
+        super().__init__()
+        self.w = np.array(w, order="F")
+        self.b = None if b is None else b.copy()
+        self.may_skip = w.size >= _MIN_SKIP_SIZE
+
+    def apply(self, x: Array) -> Array:
+        """Return `w @ x + b`, `(output_size, batch)`, for `x` of shape `(input_size, batch)`."""
+        w = self.w
+        if self.may_skip:
+            active = np.flatnonzero(x if x.shape[1] == 1 else x.any(axis=1))
+            if 2 * len(active) < len(x):  # otherwise the copy takes longer than it saves
+                w, x = w.T.take(active, axis=0).T, x.take(active, axis=0)
+        ans: Array = w @ x
+        if self.b is not None:
+            ans += self.b
+        return ans
+
+    def backwards(self, g: Any) -> None:
+        """Set `input_grad` to w.T @ g, for `g` of shape `(output_size, batch)`."""
+        self.input_grad = self.w.T @ g

@@ -2,30 +2,61 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import copy
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nncore.activations import ReLU, Softmax
-from nncore.encoding import one_hot_encode
-from nncore.graph import back_propagate, make_sequential
+from nncore.activations import Activation, ReLU, Softmax
+from nncore.graph import make_sequential
 from nncore.linear import LinearLayer
-from nncore.losses import ClassificationLoss, NLLLoss
+from nncore.losses import Loss, NLLLoss
 from nncore.node import Node
+from nncore.predictor import Predictor
 from nncore.types import Array, RandomSource
 
 
-class FCModel:
-    """A classifier of linear layers with ReLU between them and softmax after the last.
+def fully_connected(
+    sizes: Sequence[int],
+    activation: type[Activation] = ReLU,
+    rng: RandomSource | None = None,
+    dtype: DTypeLike = np.float32,
+) -> list[Node]:
+    """Return linear layers with an activation between them, weights drawn by `kaiming_init`.
+
+    Args:
+        sizes: The number of features before and after each linear layer, in order.
+        activation: The class of the nodes between them.
+        rng: The random source of the weights; numpy's global one when None.
+        dtype: The dtype of the parameters.
+
+    Raises:
+        ValueError: A size is less than 1.
+    """
+    layers: list[Node] = []
+    for input_size, output_size in pairwise(sizes):
+        if layers:
+            layers.append(activation())
+        layer = LinearLayer(
+            input_size, output_size, bias=True, init_func=lambda *shape: np.empty(shape, dtype)
+        )
+        layer.kaiming_init(rng)
+        layers.append(layer)
+    return layers
+
+
+class FCModel(Predictor):
+    """A classifier: linear layers with ReLU between them, or any other chain of nodes, and a loss.
 
     Args:
         input_shape: The shape of one image, or its number of pixels.
         hidden_sizes: The width of each hidden layer; may be empty.
         num_classes: The number of classes.
+        layers: Nodes to use instead of `fully_connected` layers; `hidden_sizes`, `num_classes`,
+            `activation` and `rng` then have no effect.
         loss: `NLLLoss` by default; `forward` then returns probabilities, as in the notebook. With
-            `SoftmaxCrossEntropy`, which takes logits, `forward` returns logits.
+            a loss that takes logits, such as `SoftmaxCrossEntropy`, `forward` returns logits.
+        activation: The class of the nodes between linear layers.
         rng: The random source of the weights (`kaiming_init`); numpy's global one when None.
         dtype: The dtype of parameters, activations and gradients.
         needs_input_grad: Whether back-propagation computes the gradient of the images, as
@@ -33,9 +64,7 @@ class FCModel:
 
     Attributes:
         layers: The nodes in forward order, numbered as in the equivalent `torch.nn.Sequential`.
-        softmax: The node that converts logits to probabilities.
         loss: The last node of the graph.
-        topsorted: The nodes in reverse topological order, for `back_propagate`.
 
     Raises:
         ValueError: A size is less than 1.
@@ -47,37 +76,33 @@ class FCModel:
         hidden_sizes: Sequence[int] = (512, 256),
         num_classes: int = 10,
         *,
-        loss: ClassificationLoss | None = None,
+        layers: Sequence[Node] | None = None,
+        loss: Loss | None = None,
+        activation: type[Activation] = ReLU,
         rng: RandomSource | None = None,
         dtype: DTypeLike = np.float32,
         needs_input_grad: bool = True,
     ) -> None:
-        self.input_shape = tuple(int(size) for size in np.atleast_1d(input_shape))
-        self.layer_sizes = (math.prod(self.input_shape), *hidden_sizes, num_classes)
-        if min(*self.input_shape, *self.layer_sizes) < 1:
-            raise ValueError(
-                f"expected sizes of 1 or more, got {self.input_shape} for the input "
-                f"and {self.layer_sizes} for the layers"
-            )
-        self.dtype = np.dtype(dtype)
-
-        self._hidden_and_logits: list[Node] = []
-        for input_size, output_size in pairwise(self.layer_sizes):
-            if self._hidden_and_logits:
-                self._hidden_and_logits.append(ReLU())
-            layer = LinearLayer(input_size, output_size, bias=True, init_func=self._zeros)
-            layer.kaiming_init(rng)
-            layer.needs_input_grad = needs_input_grad or bool(self._hidden_and_logits)
-            self._hidden_and_logits.append(layer)
-
-        self.softmax = Softmax()
+        if layers is None:
+            sizes = (int(np.prod(input_shape)), *hidden_sizes, num_classes)
+            layers = fully_connected(sizes, activation, rng, dtype)
         self.loss = NLLLoss() if loss is None else loss
-        head: list[Node] = [] if self.loss.takes_logits else [self.softmax]
-        self.layers = self._hidden_and_logits + head
-        self.topsorted = make_sequential([*self.layers, self.loss])
+        if not self.loss.takes_logits and not isinstance(layers[-1], Softmax):
+            layers = [*layers, Softmax()]
+        super().__init__(layers, input_shape, dtype)
+        self.layers[0].needs_input_grad = needs_input_grad
+        make_sequential([*self.layers, self.loss])
 
-    def _zeros(self, rows: int, columns: int) -> Array:
-        return np.zeros((rows, columns), self.dtype)
+    @property
+    def topsorted(self) -> list[Node]:
+        """The nodes in reverse topological order, for `back_propagate`."""
+        return make_sequential([*self.layers, self.loss])
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """The number of pixels, and the width of each linear layer."""
+        widths = (len(layer.w) for layer in self.layers if isinstance(layer, LinearLayer))
+        return (math.prod(self.input_shape), *widths)
 
     def forward(self, x: Array) -> Array:
         """Run the layers and record their inputs and outputs, for training.
@@ -97,83 +122,12 @@ class FCModel:
             x = layer.forward(x)
         return x
 
-    def apply(self, images: Array) -> Array:
-        """Return what `forward` returns without recording anything."""
-        x = self._columns(images)
-        for layer in self.layers:
-            x = layer.apply(x)
-        return x
+    def freeze(self) -> Predictor:
+        """Return a network that predicts the same, faster for small batches, and cannot be trained.
 
-    def predict(self, images: Array) -> Array:
-        """Return probabilities without recording anything; thread-safe.
-
-        Args:
-            images: As for `forward`.
-
-        Returns:
-            Probabilities, `(classes, batch)`, in the model's dtype.
-
-        Raises:
-            TypeError: The images are not floats.
-            ValueError: The images have another number of pixels.
+        It has its own copy of the parameters.
         """
-        answer = self.apply(images)
-        if self.loss.takes_logits:
-            answer = self.softmax.apply(answer)
-        return answer
-
-    def attribute(self, images: Array, labels: Array) -> Array:
-        """Return the contribution of each pixel to a label; thread-safe.
-
-        It is the pixel times the gradient of the label's logit minus the mean of all logits.
-        Source: Shrikumar et al. 2016, "Not Just a Black Box: Learning Important Features Through
-        Propagating Activation Differences", gradient times input.
-
-        Args:
-            images: As for `forward`.
-            labels: One per image, `(batch,)`.
-
-        Returns:
-            `(batch, pixels)` in the model's dtype; positive values support the label.
-
-        Raises:
-            TypeError: The images are not floats.
-            ValueError: The images have another number of pixels, or a label is outside the classes.
-        """
-        nodes = [copy(node) for node in self._hidden_and_logits]
-        topsorted = make_sequential(nodes)
-        topsorted[0].child = None
-        x = self._columns(images)
-        for node in nodes:
-            if isinstance(node, LinearLayer):
-                node.needs_input_grad = True
-            x = node.forward(x)
-        classes = len(x)
-        back_propagate(topsorted, one_hot_encode(labels, classes, x.dtype) - 1 / classes)
-        first = nodes[0]
-        contributions: Array = (first.x * first.input_grad).T
-        return contributions
-
-    def skip_zeros(self) -> None:
-        """Make every linear layer skip zeros: faster prediction, slower training."""
-        for layer in self.layers:
-            if isinstance(layer, LinearLayer):
-                layer.skip_zeros()
-
-    def _columns(self, images: Array) -> Array:
-        """Return the images as columns, `(pixels, batch)`, in the model's dtype."""
-        if not np.issubdtype(images.dtype, np.floating):
-            raise TypeError(
-                f"expected pixels / 255 as floats, got {images.dtype}: "
-                "convert grey levels with scale_pixels"
-            )
-        pixels = self.layer_sizes[0]
-        if images.ndim < 2 or math.prod(images.shape[1:]) != pixels:
-            raise ValueError(
-                f"expected images of {pixels} pixels, shape (batch, {pixels}) or "
-                f"(batch, *{self.input_shape}), got shape {images.shape}"
-            )
-        return images.reshape(len(images), pixels).T.astype(self.dtype, copy=False)
+        return Predictor([layer.freeze() for layer in self.layers], self.input_shape, self.dtype)
 
     def state_dict(self) -> dict[str, Array]:
         """Return views of the parameters, named as in the equivalent `torch.nn.Sequential`.
@@ -184,7 +138,6 @@ class FCModel:
         return {
             f"{number}.{name}": value
             for number, layer in enumerate(self.layers)
-            if isinstance(layer, LinearLayer)
             for name, value in layer.state_dict().items()
         }
 

@@ -1,6 +1,6 @@
 """The training loop: step, epoch and evaluation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,19 +48,22 @@ def evaluate(model: FCModel, data: Dataset, batch_size: int = 256) -> Evaluation
     return Evaluation(total_loss, correct, total)
 
 
-def train_step(model: FCModel, x: Array, t: Array, optimizer: Optimizer) -> float:
+def train_step(
+    model: FCModel, x: Array, t: Array | tuple[Array, ...], optimizer: Optimizer
+) -> float:
     """Run one training step on a batch: forward, loss, backwards, update.
 
     Args:
         model: Changed in place.
         x: Floats, `(batch, *input_shape)` or `(batch, pixels)`.
-        t: Labels, `(batch,)`.
+        t: Labels, `(batch,)`, or all targets of the model's loss.
         optimizer: Updates the parameters.
 
     Returns:
         The loss summed over the batch, before the update.
     """
-    loss = model.loss(model.forward(x), t)
+    targets = t if isinstance(t, tuple) else (t,)
+    loss = model.loss(model.forward(x), *targets)
     optimizer.step(back_propagate(model.topsorted))
     return float(loss)
 
@@ -71,6 +74,7 @@ def train_epoch(
     optimizer: Optimizer,
     batch_size: int,
     after_step: Callable[[int, float], None] | None = None,
+    teacher: Callable[[Array], Array] | None = None,
 ) -> float:
     """Run a training step on every batch of the data set.
 
@@ -80,51 +84,16 @@ def train_epoch(
         optimizer: Updates the parameters.
         batch_size: Samples per step; the last step may have fewer.
         after_step: Called after each step with the number of its samples and their summed loss.
+        teacher: Returns a second target of the model's loss for the inputs of a batch, such as the
+            probabilities of `DistillationLoss`, `(classes, batch)`.
 
     Returns:
         The mean loss per sample, each computed before its batch's update.
     """
     total_loss = 0.0
     for x, t in data.batch_iterator(batch_size):
-        loss = train_step(model, x, t, optimizer)
+        loss = train_step(model, x, (t, teacher(x)) if teacher else t, optimizer)
         total_loss += loss
         if after_step:
             after_step(len(t), loss)
     return total_loss / data.dataset_size
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """The mean training loss per sample, and the validation at the end of the epoch."""
-
-    training_loss: float
-    validation: Evaluation
-
-
-def train_one_epoch(
-    model: FCModel,
-    train: Dataset,
-    valid: Dataset,
-    optimizer: Optimizer,
-    args: Mapping[str, int],
-    label: str = "",
-) -> EpochResult:
-    """Train for an epoch, evaluate on `valid` and print the results.
-
-    Args:
-        model: Changed in place.
-        train: The training data.
-        valid: The validation data.
-        optimizer: Updates the parameters.
-        args: `{"batch_size": n}`.
-        label: The prefix of the printed lines.
-    """
-    print(f"[{label}]Training")
-    training_loss = train_epoch(model, train, optimizer, args["batch_size"])
-    print(f"[{label}]Evaluating")
-    validation = evaluate(model, valid)
-    print(
-        f"Training loss {training_loss:.4f}, valid loss {validation.loss:.4f}, "
-        f"valid acc {validation.accuracy:.2%}"
-    )
-    return EpochResult(training_loss, validation)

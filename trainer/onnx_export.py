@@ -73,7 +73,7 @@ def _graph(published: PublishedModel) -> "GraphProto":
         INPUT_NAME, TensorProto.FLOAT, ["batch", *manifest.input_shape]
     )
     probabilities = helper.make_tensor_value_info(
-        OUTPUT_NAME, TensorProto.FLOAT, ["batch", manifest.layers[-1]]
+        OUTPUT_NAME, TensorProto.FLOAT, ["batch", len(manifest.labels)]
     )
     return helper.make_graph(
         _nodes(published.model),
@@ -89,11 +89,13 @@ def _nodes(model: FCModel) -> "list[NodeProto]":
     from onnx import helper
 
     operators: list[tuple[str, list[str], dict[str, Any]]] = [("Flatten", [], {"axis": 1})]
-    for number, layer in enumerate(model.layers):
+    for number, layer in enumerate(model.logit_layers):
         if isinstance(layer, LinearLayer):
             operators.append(("Gemm", [f"{number}.weight", f"{number}.bias"], {"transB": 1}))
         elif isinstance(layer, ReLU):
             operators.append(("Relu", [], {}))
+        else:
+            raise TrainerError(f"expected linear layers and ReLU, which ONNX has, got {layer!r}")
     operators.append(("Softmax", [], {"axis": 1}))
 
     values = [INPUT_NAME, *(f"value.{i}" for i in range(1, len(operators))), OUTPUT_NAME]

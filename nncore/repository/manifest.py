@@ -1,15 +1,20 @@
-"""The manifest of a published version: the file `model.json`."""
+"""The manifest of a published version: the file `model.json`.
+
+Format 2 lists the nodes of the network. Format 1, which is still read, has the width of each layer
+and implies linear layers with ReLU between them.
+"""
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 from nncore.encoding import MAX_PIXEL
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Manifest:
     Attributes:
         name: The model's name.
         version: The version's number, 1 or more.
-        layers: The width of every layer, from the number of pixels to the number of classes.
+        nodes: The class of each node and the arguments of its constructor, from the images to the
+            logits: `{"type": "LinearLayer", "input_size": 784, ...}`.
         input_shape: The shape of one image.
         labels: The name of each class, in the order of the probabilities.
         sha256: The hexadecimal digest of the weights file.
@@ -42,7 +48,7 @@ class Manifest:
 
     name: str
     version: int
-    layers: list[int]
+    nodes: list[dict[str, Any]]
     input_shape: list[int]
     labels: list[str]
     sha256: str
@@ -55,7 +61,7 @@ class Manifest:
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "version": self.version,
-            "layers": self.layers,
+            "nodes": self.nodes,
             "input": {"shape": self.input_shape, "dtype": "float32", "range": [0, 1]},
             "labels": self.labels,
             "sha256": self.sha256,
@@ -79,12 +85,16 @@ class Manifest:
             raise ValueError(_TOO_DEEP) from None
         if not isinstance(document, dict):
             raise ValueError(f"expected a JSON object, got {document!r:.50}")
-        if (found := document.get("format_version")) != FORMAT_VERSION:
-            raise ValueError(f"expected format_version {FORMAT_VERSION}, got {found!r}")
+        if (found := document.get("format_version")) not in (1, FORMAT_VERSION):
+            raise ValueError(f"expected format_version 1 or {FORMAT_VERSION}, got {found!r}")
         manifest = cls(
             name=_member(document, "name", str),
             version=_member(document, "version", int),
-            layers=_list(document, "layers", int),
+            nodes=(
+                _nodes_of_widths(_list(document, "layers", int))
+                if found == 1
+                else _list(document, "nodes", dict)
+            ),
             input_shape=_list(_member(document, "input", dict), "shape", int),
             labels=_list(document, "labels", str),
             sha256=_member(document, "sha256", str),
@@ -101,17 +111,9 @@ class Manifest:
         return manifest
 
     def _check_sizes(self) -> None:
-        if len(self.layers) < 2 or not self.input_shape or min(self.layers + self.input_shape) < 1:
-            raise ValueError(
-                f"expected sizes of 1 or more and at least two layers, got layers {self.layers} "
-                f"and input shape {self.input_shape}"
-            )
-        pixels, classes = self.layers[0], self.layers[-1]
-        if math.prod(self.input_shape) != pixels or len(self.labels) != classes:
-            raise ValueError(
-                f"expected layers from {math.prod(self.input_shape)} pixels to {len(self.labels)} "
-                f"labels, got {self.layers}"
-            )
+        if not self.nodes:
+            raise ValueError("expected at least one node, got none")
+        pixels, classes = math.prod(self.input_shape), len(self.labels)
         for probe in self.probes:
             got = len(probe.pixels), len(probe.probabilities)
             if got != (pixels, classes):
@@ -127,9 +129,21 @@ class Manifest:
 _DIGEST = "members_sha256"
 _TOO_DEEP = "expected JSON, got brackets that are nested too deeply"
 _SIGNATURE = {
-    *("format_version", "name", "version", "layers", "input", "labels", "sha256", "probes"),
+    *("format_version", "name", "version", "layers", "nodes", "input", "labels", "sha256"),
+    "probes",
     _DIGEST,
 }
+
+
+def _nodes_of_widths(widths: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the nodes of a fully connected network with ReLU, as format 1 implies them."""
+    nodes: list[dict[str, Any]] = []
+    for before, after in pairwise(widths):
+        if nodes:
+            nodes.append({"type": "ReLU"})
+        linear = {"type": "LinearLayer", "input_size": before, "output_size": after, "bias": True}
+        nodes.append(linear)
+    return nodes
 
 
 def _digest(document: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+import nncore
 from nncore.encoding import scale_pixels
+from nncore.losses import SoftmaxCrossEntropy
 from nncore.messages import one_line
 from nncore.model import FCModel
+from nncore.node import Node
+from nncore.predictor import Predictor
 from nncore.repository.files import locked, sync_folder, write_durably
 from nncore.repository.manifest import Manifest, Probe
 from nncore.types import Array
@@ -178,7 +181,7 @@ class ModelRepository:
         draft = Manifest(
             name=name,
             version=0,
-            layers=list(model.layer_sizes),
+            nodes=[{"type": type(node).__name__, **node.config()} for node in model.logit_layers],
             input_shape=list(model.input_shape),
             labels=list(labels),
             sha256=hashlib.sha256(weights).hexdigest(),
@@ -262,16 +265,12 @@ def _read(folder: Path) -> PublishedModel:
     """Load the version in a folder and check everything except its name and number."""
     try:
         manifest = _read_manifest(folder / MANIFEST_FILE)
-        weights = _read_weights(folder / WEIGHTS_FILE, manifest)
-        model = FCModel(
-            manifest.input_shape,
-            manifest.layers[1:-1],
-            manifest.layers[-1],
-            rng=np.random.default_rng(0),
-        )
+        layers = [_node(config) for config in manifest.nodes]
+        model = FCModel(manifest.input_shape, layers=layers, loss=SoftmaxCrossEntropy())
+        weights = _read_weights(folder / WEIGHTS_FILE, manifest.sha256, model)
         model.load_state_dict(_tensors(weights))
         check_probes(model, manifest.probes)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, MemoryError, SafetensorError) as error:
         raise DamagedVersionError(f"{folder.parent.name} {folder.name}: {error}") from error
     return PublishedModel(manifest, model)
 
@@ -287,10 +286,19 @@ def _read_manifest(path: Path) -> Manifest:
     return Manifest.from_json(path.read_bytes())
 
 
-def _read_weights(path: Path, manifest: Manifest) -> bytes:
+def _node(config: Mapping[str, Any]) -> Node:
+    """Build a node of the package `nncore` from its class name and constructor arguments."""
+    arguments = dict(config)
+    name = arguments.pop("type", None)
+    kind = getattr(nncore, name) if name in nncore.__all__ else None
+    if not isinstance(kind, type) or not issubclass(kind, Node):
+        raise ValueError(f"expected a node of nncore, got {name!r:.50}")
+    return kind.from_config(arguments)
+
+
+def _read_weights(path: Path, sha256: str, model: FCModel) -> bytes:
     """Read the weights file after checking its size, and check its digest."""
-    layers = manifest.layers
-    weight_bytes = 4 * sum((i + 1) * o for i, o in pairwise(layers))
+    weight_bytes = sum(value.nbytes for value in model.state_dict().values())
     size = path.stat().st_size
     if not weight_bytes < size <= weight_bytes + _LARGEST_HEADER:
         raise ValueError(
@@ -299,8 +307,8 @@ def _read_weights(path: Path, manifest: Manifest) -> bytes:
         )
     weights = path.read_bytes()
     digest = hashlib.sha256(weights).hexdigest()
-    if digest != manifest.sha256:
-        raise ValueError(f"expected {path.name} of SHA-256 {manifest.sha256}, got {digest}")
+    if digest != sha256:
+        raise ValueError(f"expected {path.name} of SHA-256 {sha256}, got {digest}")
     return weights
 
 
@@ -324,7 +332,7 @@ def _probes(model: FCModel, images: Array) -> list[Probe]:
     ]
 
 
-def check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
+def check_probes(model: Predictor, probes: Sequence[Probe]) -> None:
     """Check that a network returns the probabilities that were recorded in its probes.
 
     Raises:
@@ -335,6 +343,8 @@ def check_probes(model: FCModel, probes: Sequence[Probe]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):  # the comparison below detects these
         answers = model.predict(scale_pixels(np.array([probe.pixels for probe in probes]))).T
     expected = np.array([probe.probabilities for probe in probes])
+    if answers.shape != expected.shape:
+        raise ValueError(f"expected {expected.shape[1]} classes, got {answers.shape[1]}")
     difference = np.abs(answers - expected).max()
     if not difference <= PROBE_TOLERANCE:  # also true of NaN
         raise ValueError(

@@ -1,5 +1,6 @@
 """One version as it is served: loaded, verified, warmed up."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -56,13 +57,12 @@ def load_model(repository: ModelRepository, name: str, version: int, max_batch: 
         ValueError: The name is invalid for a model, or an output for a probe is wrong.
     """
     published = repository.load(name, version)
-    manifest, network = published.manifest, published.model
-    network.skip_zeros()
+    manifest, network = published.manifest, published.model.freeze()
     # One image alone takes the path that skips zeros, as most requests do.
     for probe in manifest.probes:
         check_probes(network, [probe])
     check_probes(network, manifest.probes)
-    network.predict(np.ones((_WARM_UP_BATCH, manifest.layers[0]), np.float32))
+    network.predict(np.ones((_WARM_UP_BATCH, math.prod(manifest.input_shape)), np.float32))
     data_set = manifest.provenance.get("dataset")
     return LoadedModel(
         manifest=manifest,

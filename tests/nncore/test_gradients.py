@@ -9,9 +9,10 @@ from hypothesis import assume, given, settings
 
 from nncore import (
     MSE,
-    ClassificationLoss,
+    DistillationLoss,
     FCModel,
     LinearLayer,
+    Loss,
     NLLLoss,
     Node,
     ReLU,
@@ -110,6 +111,14 @@ def test_nll_loss_of_probabilities(
     check_node(NLLLoss(), x, make_targets(rng, classes, batch), rng=rng)
 
 
+@given(classes=features, batch=batches, seed=seeds)
+def test_distillation_loss_of_logits(classes: int, batch: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, q = 3 * rng.standard_normal((classes, batch)), soft_targets(rng, classes, batch)
+    loss = DistillationLoss(temperature=rng.uniform(0.5, 4), teacher_weight=rng.random())
+    check_node(loss, x, labels(rng, classes, batch), q, rng=rng)
+
+
 @every_kind_of_target
 @given(classes=features, batch=batches, seed=seeds)
 def test_softmax_cross_entropy_of_logits(
@@ -131,7 +140,7 @@ def near_a_kink(model: FCModel, images: Array) -> bool:
 @settings(max_examples=12)
 @given(shape=image_shapes, hidden=hidden_sizes, classes=features, batch=batches, seed=seeds)
 def test_whole_model(
-    loss: type[ClassificationLoss],
+    loss: type[Loss],
     make_targets: TargetMaker,
     shape: tuple[int, ...],
     hidden: Sequence[int],
@@ -166,14 +175,14 @@ def test_parameter_gradients_do_not_depend_on_needs_input_grad(
 class DeafReLU(ReLU):
     """Ignores the upstream gradient, as the notebook's ReLU did."""
 
-    def backwards(self, g: Any = 1) -> None:
+    def backwards(self, g: Any) -> None:
         self.input_grad = (self.x > 0) * self.ans
 
 
 class MeanBiasLayer(LinearLayer):
     """Averages the bias gradient over the batch instead of summing it."""
 
-    def backwards(self, g: Any = 1) -> list[Array]:
+    def backwards(self, g: Any) -> list[Array]:
         weight_gradient, bias_gradient = super().backwards(g)
         return [weight_gradient, bias_gradient / g.shape[1]]
 
@@ -181,7 +190,7 @@ class MeanBiasLayer(LinearLayer):
 class LastEntryWrong(Softmax):
     """Changes only the last entry."""
 
-    def backwards(self, g: Any = 1) -> None:
+    def backwards(self, g: Any) -> None:
         super().backwards(g)
         self.input_grad[-1, -1] += 1e-4
 
@@ -203,6 +212,8 @@ def test_the_check_names_a_wrong_entry(node: Node, entry: str, rng: Generator) -
 def test_the_model_check_names_a_wrong_layer(rng: Generator) -> None:
     model = FCModel((3, 4), (5, 4), 3, rng=rng, dtype=np.float64)
     layer = model.layers[0]
-    layer.backwards = lambda g=1: [2 * d for d in LinearLayer.backwards(layer, g)]  # type: ignore[arg-type,method-assign]
+    assert isinstance(layer, LinearLayer)
+    backwards = layer.backwards
+    layer.backwards = lambda g: [2 * gradient for gradient in backwards(g)]  # type: ignore[method-assign]
     with pytest.raises(AssertionError, match=r"linear layer 0: gradient of weight\[0, 0\]"):
         check_model(model, rng.random((6, 3, 4)), labels(rng, 3, 6), rng)

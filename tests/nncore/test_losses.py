@@ -6,7 +6,6 @@ from hypothesis import given
 
 from nncore import (
     MSE,
-    ClassificationLoss,
     Loss,
     NLLLoss,
     Softmax,
@@ -43,12 +42,12 @@ def test_values_by_hand() -> None:
 
 @pytest.mark.parametrize("loss", [NLLLoss(), SoftmaxCrossEntropy()], ids=repr)
 def test_labels_and_one_hot_targets_are_equivalent_and_the_loss_is_a_sum_over_the_batch(
-    loss: ClassificationLoss, rng: np.random.Generator
+    loss: Loss, rng: np.random.Generator
 ) -> None:
     x, labels = rng.dirichlet(np.ones(3), size=4).T, np.array([2, 0, 2, 1])
     one_hot = np.array([[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 1, 0]])
     expected = loss(x, labels)
-    assert loss(x, one_hot) == loss(x, one_hot.astype(float)) == expected
+    assert loss(x, one_hot) == loss(x, one_hot.astype(float)) == pytest.approx(expected, rel=1e-14)
     of_parts = loss.apply(x[:, :1], labels[:1]) + loss.apply(x[:, 1:], labels[1:])
     assert of_parts == pytest.approx(expected, rel=1e-14)
 
@@ -95,7 +94,7 @@ def test_the_dtype_is_that_of_the_input_and_apply_records_nothing(
     x, t, fresh = np.full((2, 2), 0.5, dtype), np.eye(2), type(loss)()
     value = loss(x, t)
     loss.backwards()
-    assert [value.dtype, loss.t.dtype, loss.input_grad.dtype] == [dtype] * 3
+    assert [value.dtype, loss.input_grad.dtype] == [dtype] * 2
     assert fresh.apply(x, t) == value
     assert [fresh.x, fresh.ans, fresh.t, fresh.input_grad] == [None] * 4
 

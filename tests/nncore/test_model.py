@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from nncore import (
-    ClassificationLoss,
     FCModel,
+    Loss,
     NLLLoss,
     SoftmaxCrossEntropy,
     back_propagate,
@@ -25,7 +25,7 @@ both_losses = pytest.mark.parametrize("loss", [NLLLoss, SoftmaxCrossEntropy])
 
 
 def small_model(
-    loss: type[ClassificationLoss] = NLLLoss, dtype: type[np.floating] = np.float32, seed: int = 0
+    loss: type[Loss] = NLLLoss, dtype: type[np.floating] = np.float32, seed: int = 0
 ) -> FCModel:
     rng = np.random.default_rng(seed)
     return FCModel((3, 4), (5, 4), 3, loss=loss(), rng=rng, dtype=dtype)
@@ -38,7 +38,7 @@ def random_images(count: int = 6, seed: int = 1) -> Array:
 def recorded_state(model: FCModel) -> list[Any]:
     """Every array that the nodes record, to compare by identity."""
     names = ("x", "ans", "input_grad", "t", "child")
-    nodes = [*model.layers, model.softmax, model.loss]
+    nodes = [*model.layers, model.loss]
     return [getattr(node, name, None) for node in nodes for name in names]
 
 
@@ -87,7 +87,7 @@ def test_initial_biases_are_0_and_weights_those_of_kaiming_init() -> None:
 
 @both_losses
 def test_forward_apply_and_predict_agree_for_flat_and_shaped_images(
-    loss: type[ClassificationLoss],
+    loss: type[Loss],
 ) -> None:
     model, images = small_model(loss), random_images()
     output = model.forward(images)
@@ -108,7 +108,7 @@ def test_forward_apply_and_predict_agree_for_flat_and_shaped_images(
     ids=["predict", "apply", "attribute"],
 )
 def test_every_recorded_array_is_left_unchanged(
-    loss: type[ClassificationLoss], call: Callable[[FCModel, Array], Array]
+    loss: type[Loss], call: Callable[[FCModel, Array], Array]
 ) -> None:
     model = small_model(loss)
     model.loss(model.forward(random_images()), LABELS)
@@ -127,7 +127,7 @@ def test_every_recorded_array_is_left_unchanged(
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("images_dtype", [np.float16, np.float64])
 def test_everything_inside_has_the_dtype_of_the_model(
-    loss: type[ClassificationLoss], dtype: type[np.floating], images_dtype: type[np.floating]
+    loss: type[Loss], dtype: type[np.floating], images_dtype: type[np.floating]
 ) -> None:
     model = small_model(loss, dtype)
     images = random_images().astype(images_dtype)
@@ -201,15 +201,14 @@ def test_an_invalid_state_dict_is_rejected_and_changes_nothing(
 
 
 @both_losses
-def test_attributions_are_the_pixels_times_the_gradient(loss: type[ClassificationLoss]) -> None:
+def test_attributions_are_the_pixels_times_the_gradient(loss: type[Loss]) -> None:
     model = small_model(loss, np.float64)
     images, labels = random_images(4).reshape(4, 12).astype(np.float64), np.array([0, 2, 1, 2])
 
     def contrast(x: Array) -> Array:
         logits = x.T
-        for layer in model.layers:
-            if layer is not model.softmax:
-                logits = layer.apply(logits)
+        for layer in model.logit_layers:
+            logits = layer.apply(logits)
         difference: Array = logits[labels, np.arange(4)] - logits.mean(axis=0)
         return difference
 

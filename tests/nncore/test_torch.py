@@ -25,7 +25,7 @@ def test_the_shipped_weights_answer_the_same_in_a_torch_sequential(tmp_path: Pat
         [
             *(PYTHON, Path(__file__).with_name("torch_answers.py")),
             MODELS / "mnist" / "1" / "model.safetensors",
-            ",".join(map(str, published.manifest.layers)),
+            ",".join(map(str, published.model.layer_sizes)),
             *(tmp_path / "images.npy", tmp_path / "answers.npy"),
         ],
         check=True,

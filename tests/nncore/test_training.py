@@ -7,9 +7,9 @@ import pytest
 
 from nncore import (
     SGD,
-    ClassificationLoss,
     Dataset,
     FCModel,
+    Loss,
     NesterovSGD,
     NLLLoss,
     Optimizer,
@@ -27,7 +27,7 @@ SAMPLES, BATCH_SIZE = 10, 4
 both_losses = pytest.mark.parametrize("loss", [NLLLoss, SoftmaxCrossEntropy])
 
 
-def small_model(loss: type[ClassificationLoss] = NLLLoss) -> FCModel:
+def small_model(loss: type[Loss] = NLLLoss) -> FCModel:
     rng = np.random.default_rng(0)
     return FCModel((3, 4), (5,), 3, loss=loss(), rng=rng, dtype=np.float64)
 
@@ -60,7 +60,7 @@ def test_accuracy_is_correct_and_total() -> None:
 @both_losses
 @pytest.mark.parametrize("batch_size", [1, 4, 1000])
 def test_evaluation_does_not_depend_on_the_batch_size_and_records_and_draws_nothing(
-    loss: type[ClassificationLoss], batch_size: int
+    loss: type[Loss], batch_size: int
 ) -> None:
     model, data = small_model(loss), random_data()
     evaluation = evaluate(model, data, batch_size)
@@ -76,7 +76,7 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_records_and_draws_noth
 
 @both_losses
 def test_an_epoch_returns_the_mean_loss_of_each_batch_before_its_update(
-    loss: type[ClassificationLoss],
+    loss: type[Loss],
 ) -> None:
     model, replayed, steps = small_model(loss), small_model(loss), []
     got = train_epoch(model, random_data(), SGD(0.1), BATCH_SIZE, lambda *step: steps.append(step))
@@ -105,7 +105,7 @@ def test_train_one_epoch_trains_evaluates_and_prints(capsys: pytest.CaptureFixtu
     "make_optimizer", [lambda: SGD(0.05), lambda: NesterovSGD(0.02)], ids=["SGD", "Nesterov"]
 )
 def test_training_learns_a_separable_problem(
-    loss: type[ClassificationLoss], make_optimizer: Callable[[], Optimizer]
+    loss: type[Loss], make_optimizer: Callable[[], Optimizer]
 ) -> None:
     model = FCModel(2, (8,), 2, loss=loss(), rng=np.random.default_rng(0))
     train, optimizer = separable_data(1), make_optimizer()

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from nncore import FCModel, scale_pixels
+from nncore import Predictor, scale_pixels
 from nncore.repository import PublishedModel
 from service.asgi import create_asgi_app
 from tests.service.conftest import check_probabilities
@@ -100,7 +100,9 @@ def test_requests_that_arrive_together_share_passes_and_get_their_own_answers(
     async def run() -> list[int]:
         return await asyncio.gather(*(exchange.run() for exchange in exchanges))
 
-    with patch.object(FCModel, "predict", autospec=True, side_effect=FCModel.predict) as predict:
+    with patch.object(
+        Predictor, "predict", autospec=True, side_effect=Predictor.predict
+    ) as predict:
         assert asyncio.run(run()) == [200] * 6
     assert 1 < predict.call_count < 6
     for exchange, one in zip(exchanges, images, strict=True):

@@ -5,7 +5,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from nncore import FCModel
+from nncore import Predictor
 from tests.service.conftest import MakeClient, check_error
 
 IMAGE = {"pixels": [0] * 784}
@@ -48,7 +48,7 @@ def test_an_internal_error_is_logged_not_shown_and_affects_no_other_request(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(FCModel, "predict", Mock(side_effect=ZeroDivisionError("a secret")))
+        patch.setattr(Predictor, "predict", Mock(side_effect=ZeroDivisionError("a secret")))
         response = client.post("/predict", json=IMAGE)
     check_problem(response, 500, "internal error")
     assert "secret" not in response.text

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -72,9 +73,9 @@ def test_a_published_version_loads_as_the_same_network(repository: ModelReposito
 def test_the_manifest_describes_the_version(version: Path) -> None:
     document = json.loads((version / "model.json").read_text())
     weights = (version / "model.safetensors").read_bytes()
-    assert document["format_version"] == 1
+    assert document["format_version"] == 2
     assert (document["name"], document["version"]) == ("digits", 1)
-    assert document["layers"] == [12, 4, 3]
+    assert document["nodes"] == linear_and_relu(12, 4, 3)
     assert document["input"] == {"shape": [4, 3], "dtype": "float32", "range": [0, 1]}
     assert document["sha256"] == hashlib.sha256(weights).hexdigest()
     assert document["recipe"] == {"seed": 0}
@@ -158,6 +159,14 @@ def replaced(name: str, put: Callable[[Path], object]) -> Callable[[Path], objec
     return damage
 
 
+def linear_and_relu(*sizes: int) -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = []
+    for before, after in pairwise(sizes):
+        linear = {"type": "LinearLayer", "input_size": before, "output_size": after, "bias": True}
+        nodes += [{"type": "ReLU"}, linear] if nodes else [linear]
+    return nodes
+
+
 WEIGHTS, MANIFEST = "model.safetensors", "model.json"
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights missing": (replaced(WEIGHTS, lambda _: None), "No such file"),
@@ -175,14 +184,24 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "manifest huge": (lambda at: os.truncate(at / MANIFEST, 2**40), "of 1099511627776 bytes"),
     "manifest not text": (lambda at: (at / MANIFEST).write_bytes(b"\x80{}"), "can't decode"),
     "nested deeply": (lambda at: (at / MANIFEST).write_text("[" * 100_000), "nested too deep"),
-    "other format": (members(format_version=2), "expected format_version 1, got 2"),
+    "other format": (members(format_version=3), "expected format_version 1 or 2, got 3"),
     "other name": (members(name="letters"), "of digits 1, got one of letters 1"),
     "other digest": (members(sha256="0" * 64), "SHA-256 0000"),
-    "other layers": (members(layers=[12, 6, 3]), r"float32 \(6, 12\), got float32 \(4, 12\)"),
-    "huge layers": (members(layers=[12, 10**12, 3]), "expected model.safetensors to hold"),
-    "empty layer": (members(layers=[12, 0, 3]), "sizes of 1 or more"),
-    "other shape": (members(input={"shape": [4, 4]}), "from 16 pixels"),
-    "other labels": (members(labels=["a"]), "to 1 labels"),
+    "no nodes": (members(nodes=[]), "expected at least one node"),
+    "other nodes": (members(nodes=linear_and_relu(12, 6, 3)), r"float32 \(6, 12\), got float32"),
+    "a node of another kind": (members(nodes=[{"type": "FCModel"}]), "expected a node of nncore"),
+    "an unknown node": (members(nodes=[{"type": "Swish"}]), "expected a node of nncore"),
+    "an unknown argument": (members(nodes=[{"type": "ReLU", "slope": 1}]), "unexpected keyword"),
+    "huge layer": (members(nodes=linear_and_relu(12, 10**12, 3)), "llocate"),
+    "huge number": (members(nodes=linear_and_relu(12, 10**30, 3)), "dimension"),
+    "empty layer": (members(nodes=linear_and_relu(12, 0, 3)), "sizes of 1 or more"),
+    "layers that do not fit": (
+        members(nodes=[*linear_and_relu(12, 4), *linear_and_relu(3, 4)]),
+        "expected the tensors",
+    ),
+    "other shape": (members(input={"shape": [4, 4]}), "of 16 pixels"),
+    "empty shape": (members(input={"shape": [12, 0]}), "of 0 pixels"),
+    "other labels": (members(labels=["a"]), "and 1 probabilities"),
     "no probes": (members(probes=[]), "at least one probe"),
     "short probe": (members(probes=[{"pixels": [1], "probabilities": [1, 0, 0]}]), "of 12 pixels"),
     "other probe": (
@@ -216,7 +235,7 @@ def test_every_member_of_the_signature_is_required(
     members()(version)
     repository.load("digits")  # a digest of the members is optional
     original = (version / MANIFEST).read_text()
-    for member in ("name", "version", "layers", "input", "labels", "sha256", "probes"):
+    for member in ("name", "version", "nodes", "input", "labels", "sha256", "probes"):
         document = json.loads(original)
         del document[member]
         (version / MANIFEST).write_text(json.dumps(document))

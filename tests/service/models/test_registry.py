@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from nncore import LinearLayer
+from nncore import FrozenLinear
 from nncore.repository import ModelRepository, PublishedModel
 from nncore.types import Array
 from service.errors import RequestError
@@ -114,11 +114,11 @@ def test_the_probes_verify_the_path_that_answers(
 ) -> None:
     """Regression: the path that skips zeros was not verified."""
     publish(tmp_path, hidden_sizes=(256,))  # large enough to skip zeros
-    apply = LinearLayer.apply
+    apply = FrozenLinear.apply
 
-    def apply_wrongly(layer: LinearLayer, x: Array) -> Array:
+    def apply_wrongly(layer: FrozenLinear, x: Array) -> Array:
         ans = apply(layer, x)
-        return -ans if layer.skips_zeros and x.shape[1] == images else ans
+        return -ans if x.shape[1] == images else ans
 
-    monkeypatch.setattr(LinearLayer, "apply", apply_wrongly)
+    monkeypatch.setattr(FrozenLinear, "apply", apply_wrongly)
     assert "probe" in error_of(open_registry(tmp_path), 1)

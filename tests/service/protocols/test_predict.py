@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from nncore import FCModel, scale_pixels
+from nncore import Predictor, scale_pixels
 from nncore.repository import PublishedModel
 from nncore.types import Array
 from service.inputs.pictures import read_pictures
@@ -123,7 +123,7 @@ def test_top_k_lists_the_likeliest_labels(client: FlaskClient) -> None:
 def test_answers_are_exact_and_ties_keep_the_order_of_the_labels(client: FlaskClient) -> None:
     answers = np.random.default_rng(0).dirichlet(np.ones(10), 3).astype(np.float32)
     answers[0] = 0.1
-    with patch.object(FCModel, "predict", return_value=answers.T):
+    with patch.object(Predictor, "predict", return_value=answers.T):
         response = post_json(client, pixels=LEVELS.tolist(), top_k=10)
     np.testing.assert_array_equal(probabilities_of(response).astype(np.float32), answers)
     first = response.get_json()["predictions"][0]
