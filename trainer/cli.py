@@ -78,6 +78,7 @@ def _train(options: argparse.Namespace) -> None:
             recipe=recipe,
             recipe_name=recipe_name,
             seed=options.seed,
+            teachers=tuple(options.teacher),
             resume=options.resume,
             publish_best_on_stop=options.publish_best_on_stop,
             metrics_file=options.metrics,
@@ -222,6 +223,15 @@ def _add_training_options(parser: argparse.ArgumentParser, environ: Mapping[str,
 
     run = parser.add_argument_group("run")
     run.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="learn from the probabilities of a published version too, for example models/mnist/1; "
+        "several are averaged",
+    )
+    run.add_argument(
         "--resume",
         action="store_true",
         help="continue from the last checkpoint of a run with the same data, recipe and seed; "
@@ -286,6 +296,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 _recipe_options: dict[str, dict[str, Any]] = {
     "hidden-sizes": {"type": _sizes, "metavar": "N,N", "help": "width of each hidden layer"},
+    "activation": {"metavar": "NAME", "help": "a class of nncore.activations: ReLU"},
     "learning-rate": {
         "type": float,
         "metavar": "X",
@@ -308,6 +319,16 @@ _recipe_options: dict[str, dict[str, Any]] = {
         "type": int,
         "metavar": "N",
         "help": "stop after N epochs without a lower validation loss",
+    },
+    "temperature": {
+        "type": float,
+        "metavar": "X",
+        "help": "divides the logits of network and teachers",
+    },
+    "teacher-weight": {
+        "type": float,
+        "metavar": "X",
+        "help": "weight of the teachers in the loss, 0 to 1; the labels have the rest",
     },
 }
 _strength_options = {

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from nncore import Dataset, evaluate, scale_pixels, train_epoch
 from trainer.augmentation import Augmentation, applies_to
+from trainer.distillation import Teachers
 from trainer.errors import TrainerError
 from trainer.history import EpochRecord
 from trainer.labelled_images import LabelledImages
@@ -26,6 +28,7 @@ def fit(
     train: LabelledImages,
     valid: LabelledImages,
     after_epoch: Sequence[Callable[[EpochRecord], None]] = (),
+    teachers: Teachers | None = None,
 ) -> None:
     """Train from the last epoch of the state to the last of the recipe, or until early stopping.
 
@@ -37,6 +40,7 @@ def fit(
         train: The training images.
         valid: The validation images, measured after each epoch.
         after_epoch: Called with the record of each epoch, after it is added to the state.
+        teachers: Their probabilities are the second target; the model has a `DistillationLoss`.
 
     Raises:
         TrainerError: Training diverged.
@@ -74,7 +78,14 @@ def fit(
         while len(state.history) < recipe.epochs and not _out_of_patience(state, recipe):
             epoch_start = time.monotonic()
             training_loss = train_epoch(
-                state.model, train_data, state.optimizer, recipe.batch_size, after_step
+                state.model,
+                train_data,
+                state.optimizer,
+                recipe.batch_size,
+                after_step,
+                partial(teachers.probabilities, temperature=recipe.temperature)
+                if teachers
+                else None,
             )
             speed = len(train) / (time.monotonic() - epoch_start)
             validation = evaluate(state.model, valid_data)

@@ -13,6 +13,7 @@ from nncore.repository import ModelRepository, PublishedModel
 from trainer.augmentation import Augmentation, applies_to
 from trainer.calibration import calibrate
 from trainer.checkpoint import RunFolder
+from trainer.distillation import Teachers
 from trainer.epoch_logs import EpochLog, JsonLinesLog, TensorBoardLog
 from trainer.errors import TrainerError
 from trainer.figures import draw_deformations
@@ -50,6 +51,7 @@ class Job:
         recipe: The hyper-parameters.
         recipe_name: The name of the recipe.
         seed: The random seed.
+        teachers: The folders of published versions to learn from.
         resume: Whether to continue from the last checkpoint, if there is one, of a run that differs
             in `epochs` and `patience` at most.
         publish_best_on_stop: Whether to publish the best epoch after Ctrl-C or SIGTERM.
@@ -67,6 +69,7 @@ class Job:
     recipe: Recipe
     recipe_name: str
     seed: int
+    teachers: tuple[Path, ...] = ()
     resume: bool = False
     publish_best_on_stop: bool = False
     metrics_file: Path | None = None
@@ -108,8 +111,11 @@ def run(job: Job) -> PublishedModel:
         f"{len(splits.test):,} test images; recipe {job.recipe_name}"
     )
     image_shape = splits.train.images.shape[1:]
-    state = TrainingState.begin(job.recipe, image_shape, splits.num_classes, rng)
-    with _run_folder(job, name, splits) as folder:
+    teachers = Teachers(job.teachers, image_shape, splits.num_classes) if job.teachers else None
+    state = TrainingState.begin(
+        job.recipe, image_shape, splits.num_classes, rng, has_teachers=teachers is not None
+    )
+    with _run_folder(job, name, splits, teachers) as folder:
         _start_or_resume(job, folder, state)
         with ExitStack() as logs:
             after_epoch: list[Callable[[EpochRecord], None]] = []
@@ -119,13 +125,13 @@ def run(job: Job) -> PublishedModel:
             # Last, so that the logs contain every epoch of the checkpoint.
             after_epoch.append(_checkpoint(folder, state))
             try:
-                fit(state, job.recipe, splits.train, splits.valid, after_epoch)
+                fit(state, job.recipe, splits.train, splits.valid, after_epoch, teachers)
             except (KeyboardInterrupt, TerminatedError):
                 if job.publish_best_on_stop and state.history:
                     log("stopped: publishing the best epoch so far")
-                    _publish(job, repository, name, splits, state)
+                    _publish(job, repository, name, splits, state, teachers)
                 raise
-        return _publish(job, repository, name, splits, state)
+        return _publish(job, repository, name, splits, state, teachers)
 
 
 def _publication_name(job: Job, data: ImageData) -> str:
@@ -162,7 +168,7 @@ def _hold_back(
     return data.split(max(1, round(share * len(data))), rng)
 
 
-def _run_folder(job: Job, name: str, splits: _Splits) -> RunFolder:
+def _run_folder(job: Job, name: str, splits: _Splits, teachers: Teachers | None) -> RunFolder:
     """Open and lock the checkpoint folder of the run.
 
     It is the same for any number of epochs and any patience, so that a run can be extended.
@@ -174,6 +180,7 @@ def _run_folder(job: Job, name: str, splits: _Splits) -> RunFolder:
         "splits": [len(part) for part in (splits.train, splits.valid, splits.test)],
         "recipe": recipe,
         "seed": job.seed,
+        "teachers": teachers.identity if teachers else [],
     }
     try:
         return RunFolder(job.checkpoint_dir, name, identity)
@@ -219,7 +226,12 @@ def _open_logs(job: Job, history: Sequence[EpochRecord]) -> list[EpochLog]:
 
 
 def _publish(
-    job: Job, repository: ModelRepository, name: str, splits: _Splits, state: TrainingState
+    job: Job,
+    repository: ModelRepository,
+    name: str,
+    splits: _Splits,
+    state: TrainingState,
+    teachers: Teachers | None,
 ) -> PublishedModel:
     """Publish the best epoch: calibrate, measure, write, and measure the written files again."""
     state.use_best_weights()
@@ -241,6 +253,7 @@ def _publish(
             "epochs": len(state.history),
             "best_epoch": state.best_epoch,
             "seconds": round(seconds, 1),
+            "teachers": teachers.identity if teachers else [],
         },
         "calibration": {"temperature": temperature},
     }

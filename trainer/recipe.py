@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from nncore import SGD, NesterovSGD, Optimizer
+import nncore
+from nncore import SGD, Activation, NesterovSGD, Optimizer
 from trainer.augmentation import DEFAULT_STRENGTH, Strength
 from trainer.errors import TrainerError
 
@@ -28,6 +29,11 @@ class Recipe:
         epochs: The maximum number of epochs.
         patience: Early stopping after this many epochs without improvement; None for never.
         augmentation: The limits of data augmentation; None for none.
+        activation: The node after each hidden layer, an `Activation` of `nncore`.
+        temperature: Divides the logits of network and teachers, 0.1 to 100; without teachers it has
+            no effect.
+        teacher_weight: The weight of the teachers' probabilities in the loss, 0 to 1; the labels
+            have the rest. Without teachers it has no effect.
     """
 
     hidden_sizes: tuple[int, ...] = (512, 256)
@@ -39,6 +45,9 @@ class Recipe:
     epochs: int = 60
     patience: int | None = None
     augmentation: Strength | None = DEFAULT_STRENGTH
+    activation: str = "ReLU"
+    temperature: float = 3.0
+    teacher_weight: float = 0.9
 
     def __post_init__(self) -> None:
         """Reject invalid values.
@@ -53,6 +62,13 @@ class Recipe:
                 raise TrainerError(f"expected {name} from 1 to {_LARGEST_COUNT:,}, got {value}")
         if self.schedule not in SCHEDULES:
             raise TrainerError(f"expected schedule {' or '.join(SCHEDULES)}, got {self.schedule!r}")
+        if self.activation not in _activations():
+            names = ", ".join(_activations())
+            raise TrainerError(f"expected activation to be one of {names}, got {self.activation!r}")
+        if not 0.1 <= self.temperature <= 100:
+            raise TrainerError(f"expected a temperature from 0.1 to 100, got {self.temperature}")
+        if not 0 <= self.teacher_weight <= 1:
+            raise TrainerError(f"expected a teacher weight from 0 to 1, got {self.teacher_weight}")
         if not 0 < self.learning_rate <= sys.float_info.max:
             raise TrainerError(f"expected a learning rate over 0, got {self.learning_rate}")
         if not 0 <= self.momentum < 1:
@@ -97,6 +113,16 @@ class Recipe:
             return self.learning_rate
         decayed = (progress - self.warmup) / (1 - self.warmup)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * decayed))
+
+
+def _activations() -> list[str]:
+    """Return the names of the activations of `nncore`."""
+    nodes = {name: getattr(nncore, name) for name in nncore.__all__}
+    return [
+        name
+        for name, node in nodes.items()
+        if isinstance(node, type) and issubclass(node, Activation) and node is not Activation
+    ]
 
 
 DEFAULT_RECIPE = "default"

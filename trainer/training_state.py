@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nncore import FCModel, Optimizer, SoftmaxCrossEntropy
+import nncore
+from nncore import DistillationLoss, FCModel, Optimizer, SoftmaxCrossEntropy
 from nncore.types import Array
 from trainer.history import EpochRecord
 from trainer.recipe import Recipe
@@ -35,13 +36,20 @@ class TrainingState:
         image_shape: tuple[int, ...],
         num_classes: int,
         rng: np.random.Generator,
+        *,
+        has_teachers: bool = False,
     ) -> "TrainingState":
         """Return the state before the first epoch, with random weights."""
         model = FCModel(
             image_shape,
             recipe.hidden_sizes,
             num_classes,
-            loss=SoftmaxCrossEntropy(),
+            loss=(
+                DistillationLoss(recipe.temperature, recipe.teacher_weight)
+                if has_teachers
+                else SoftmaxCrossEntropy()
+            ),
+            activation=getattr(nncore, recipe.activation),
             rng=rng,
             needs_input_grad=False,
         )

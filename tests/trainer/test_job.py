@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from nncore import evaluate
+from nncore import evaluate, scale_pixels
 from nncore.repository import ModelRepository, PublishedModel
 from tests.support.data import save_npz, toy_problem, tree
 from trainer import job as module
@@ -78,7 +78,7 @@ def test_the_manifest_has_the_provenance_and_the_metrics_of_the_loaded_network(j
     run(replace(job, seed=5, num_classes=5))
     loaded = ModelRepository(job.model_dir).load("letters")
     manifest, provenance = loaded.manifest, loaded.manifest.provenance
-    assert (manifest.layers, manifest.input_shape) == ([12, 8, 5], [4, 3])
+    assert (loaded.model.layer_sizes, manifest.input_shape) == ((12, 8, 5), [4, 3])
     assert manifest.labels == ["0", "1", "2", "3", "4"]
     assert len(manifest.probes) == PROBES
     recipe = {**vars(RECIPE), "hidden_sizes": [8], "name": "default", "seed": 5}
@@ -98,9 +98,9 @@ def test_every_image_is_in_one_split_and_no_split_is_empty(
 ) -> None:
     seen: list[int] = []
 
-    def watch_fit(state: Any, recipe: Any, train: Any, valid: Any, after_epoch: Any) -> None:
+    def watch_fit(state: Any, recipe: Any, train: Any, valid: Any, *others: Any) -> None:
         seen.extend([*train.images.ravel(), *valid.images.ravel()])
-        fit(state, recipe, train, valid, after_epoch)
+        fit(state, recipe, train, valid, *others)
 
     def watch_report(*arguments: Any, **_: Any) -> dict[str, bytes]:
         seen.extend(arguments[3].images.ravel())
@@ -136,8 +136,9 @@ def run_until(
         if record.epoch == epoch:
             raise stop
 
-    def stopping_fit(state: Any, recipe: Any, train: Any, valid: Any, after_epoch: Any) -> None:
-        fit(state, recipe, train, valid, [*after_epoch, end])
+    def stopping_fit(*arguments: Any) -> None:
+        state, recipe, train, valid, after_epoch, teachers = arguments
+        fit(state, recipe, train, valid, [*after_epoch, end], teachers)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "fit", stopping_fit)
@@ -295,8 +296,8 @@ def test_synthetic_digits_are_never_published_as_mnist(
     with pytest.raises(TrainerError, match="--model-name other than 'mnist' for 'synthetic'"):
         run(replace(job, model_name="mnist"))
     assert tree(job.model_dir) == {}
-    manifest = run(job).manifest
-    assert (manifest.name, manifest.layers) == ("synthetic", [784, 8, 10])
+    published = run(job)
+    assert (published.manifest.name, published.model.layer_sizes) == ("synthetic", (784, 8, 10))
     assert run(replace(job, model_name="my-model.v2")).manifest.name == "my-model.v2"
 
 
@@ -318,3 +319,18 @@ def test_a_folder_that_is_not_writable_is_reported_before_training(
     with pytest.raises(TrainerError, match=rf"writable .*{folder}.*choose another with --"):
         run(job)
     assert "epoch" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_student_learns_from_its_teacher_what_wrong_labels_hide(job: Job, tmp_path: Path) -> None:
+    taught = run(job)
+    wrong = save_npz(tmp_path / "wrong.npz", images=TEST.images, labels=(TEST.labels + 1) % 3)
+    recipe = replace(job.recipe, epochs=40, teacher_weight=1.0)
+    teachers = (job.model_dir / taught.manifest.name / "1",)
+    student = run(replace(job, dataset=str(wrong), recipe=recipe, teachers=teachers))
+    images = scale_pixels(TEST.images)
+    agrees = student.model.predict(images).argmax(0) == taught.model.predict(images).argmax(0)
+    assert agrees.mean() > 0.9
+    assert student.manifest.provenance["training"]["teachers"] == [
+        {"name": "letters", "version": 1, "sha256": taught.manifest.sha256}
+    ]
