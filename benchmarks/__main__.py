@@ -1,7 +1,6 @@
 """`python -m benchmarks [NAME ...]`: measures, and writes docs/benchmarks.md.
 
-Without names it runs all but `ablation` and `foundation`, which change only with the code that they
-compare.
+Without names it runs all but `ablation`, which changes only with the recipe.
 """
 
 import argparse
@@ -9,7 +8,7 @@ import subprocess
 import sys
 
 DEFAULT = ("training", "service", "overload", "recipes", "distortions")
-OTHERS = ("ablation", "foundation")
+OTHERS = ("ablation",)
 
 
 def main() -> int:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.machine import PEERS, ROOT
+from benchmarks.machine import BASELINE_COMMIT, PEERS, ROOT, check_out_baseline
 from benchmarks.protocols import LISTS, PREDICT, V2_BINARY, V2_JSON, Protocol
 from tests.support.server import COMMAND
 
 OURS, BINARY, EMPTY = "Nodestack", "Nodestack, binary tensors", "an empty Flask route"
 FASTAPI, MLSERVER, BENTOML, LITSERVE = "FastAPI", "MLServer", "BentoML", "LitServe"
 PACKAGES = ("fastapi", "uvicorn", "mlserver", "bentoml", "litserve", "onnxruntime")
-BASELINE_COMMIT = "5f694d1"
 BASELINE = f"{OURS} at {BASELINE_COMMIT}"
 _SERVERS = Path(__file__).with_name("servers")
 
@@ -111,10 +110,7 @@ def baseline(folder: Path) -> Contender:
     Raises:
         subprocess.CalledProcessError: The history or a package is not available.
     """
-    source, environment = folder / "source", folder / "environment"
-    source.mkdir()
-    archive = subprocess.check_output(["git", "archive", BASELINE_COMMIT], cwd=ROOT)
-    subprocess.run(["tar", "--extract"], cwd=source, input=archive, check=True)
+    source, environment = check_out_baseline(folder / "source"), folder / "environment"
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     requirements = str(source / "requirements" / "service.txt")
     pip = (str(environment / "bin" / "pip"), "install", "--quiet")

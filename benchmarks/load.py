@@ -23,10 +23,9 @@ class LoadError(Exception):
 
 
 class Throughput(NamedTuple):
-    """Requests per second, the p99 of latency, and the CPU time of all workers per request."""
+    """Requests per second, and the CPU time of all workers per request."""
 
     rate: float
-    p99_ms: float
     cpu_us: float
 
 
@@ -65,4 +64,4 @@ def closed_loop(
     requests = found["requests"]
     if found["errors"] or not requests:
         raise LoadError(f"{path}: {requests} responses and {found['errors']} errors in {seconds} s")
-    return Throughput(requests / found["seconds"], found["p99_ms"], 1e6 * spent / requests)
+    return Throughput(requests / found["seconds"], 1e6 * spent / requests)

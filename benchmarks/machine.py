@@ -1,8 +1,9 @@
-"""The machine and the versions that a figure belongs to, and the data of the project."""
+"""The machine and the versions that a figure belongs to, and the data and an earlier commit."""
 
 import datetime
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import distributions, version
@@ -14,6 +15,9 @@ from trainer.mnist import load_mnist
 ROOT = Path(__file__).parents[1]
 # The environment with the packages that we compare with.
 PEERS = ROOT / ".venv-bench"
+# The commit that later ones are compared with.
+BASELINE_COMMIT = "5f694d1"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def describe(packages: Sequence[str] = (), peers: Sequence[str] = ()) -> str:
@@ -48,3 +52,15 @@ def load_real_mnist() -> tuple[LabelledImages, LabelledImages]:
     data = load_mnist(Path(data_dir), Path(), mirrors=())
     assert data.test is not None
     return data.train, data.test
+
+
+def check_out_baseline(folder: Path) -> Path:
+    """Write the files of BASELINE_COMMIT to a new folder, and return the folder.
+
+    Raises:
+        subprocess.CalledProcessError: The history is not available.
+    """
+    folder.mkdir()
+    archive = subprocess.check_output(["git", "archive", BASELINE_COMMIT], cwd=ROOT)
+    subprocess.run(["tar", "--extract"], cwd=folder, input=archive, check=True)
+    return folder

@@ -1,8 +1,8 @@
 """`python -m benchmarks.recipes`: accuracy, time and memory of the recipes on MNIST.
 
-It needs MNIST's files in DATA_DIR. The seconds are those of the whole process, from its start. Each
-recipe runs with several seeds, one after another. `best` takes half an hour and is not run: its
-figures are those that the shipped version records.
+It needs MNIST's files in DATA_DIR, and git's history. All seconds are counted from the start of the
+process. `quick`, `default`, and `default` of an earlier commit alternate, one round for each seed.
+The published versions are not trained: their figures are those that they record.
 """
 
 import json
@@ -12,31 +12,36 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import NamedTuple
 
-from benchmarks.machine import ROOT, describe, load_real_mnist
-from benchmarks.report import arguments, publish, table
+from benchmarks.machine import BASELINE_COMMIT, ROOT, check_out_baseline, describe, load_real_mnist
+from benchmarks.report import Goal, arguments, publish, table, verdicts
 from nncore.repository import ModelRepository
 from trainer.labelled_images import LabelledImages
 from trainer.measurement import answer_all, measure
 
-# Options of the trainer, and whether several seeds are run.
-RUNS = {
-    "quick": (["--dataset", "mnist", "--recipe", "quick"], True),
-    "default": (["--dataset", "mnist"], True),
-    "notebook": (["--dataset", "mnist", "--recipe", "notebook"], False),
-    "quick, synthetic digits": (["--dataset", "synthetic", "--recipe", "quick"], False),
+QUICK, DEFAULT, BASELINE = "quick", "default", f"default at {BASELINE_COMMIT}"
+ALTERNATING = (QUICK, DEFAULT, BASELINE)  # with each seed; the others run once
+_MNIST = ("--dataset", "mnist", "--recipe")
+# The options of the trainer.
+OPTIONS = {
+    QUICK: (*_MNIST, "quick"),
+    DEFAULT: (*_MNIST, "default"),
+    BASELINE: (*_MNIST, "default"),
+    "notebook": (*_MNIST, "notebook"),
+    "quick, synthetic digits": ("--dataset", "synthetic", "--recipe", "quick"),
 }
 
 
 class Result(NamedTuple):
-    """What a training run reached; `seconds_to_98` is None where it did not."""
+    """What a training run reached; `seconds_to_98` is infinite where it did not."""
 
     accuracy: float
     seconds: float
-    seconds_to_98: float | None = None
+    seconds_to_98: float = inf
     megabytes: float | None = None
 
 
@@ -44,43 +49,74 @@ def main() -> None:
     """Publish the figures."""
     options = arguments(__doc__, seeds=3)
     _, test = load_real_mnist()
-    rows = []
-    for name, (arguments_, has_seeds) in RUNS.items():
-        seeds = range(options.seeds if has_seeds else 1)
-        rows.append(_row(name, [_run([*arguments_, "--seed", str(seed)], test) for seed in seeds]))
-        print(*rows[-1], file=sys.stderr)
-    manifest = json.loads((ROOT / "models" / "mnist" / "1" / "model.json").read_text())
-    shipped = Result(manifest["metrics"]["test"]["accuracy"], manifest["training"]["seconds"])
-    rows.insert(2, _row("best", [shipped]))
-    head = ["recipe", "test accuracy, by seed", "mean ± deviation", "seconds"]
-    head += ["training to 98 % on validation", "memory"]
-    publish("recipes", table(head, rows), describe(), write=options.write)
-
-
-def _run(arguments: Sequence[str], test: LabelledImages) -> Result:
-    """Run the trainer as a process, and measure the version that it publishes."""
+    results: dict[str, list[Result]] = {name: [] for name in OPTIONS}
     with tempfile.TemporaryDirectory() as folder:
-        metrics = Path(folder, "metrics.jsonl")
+        baseline = check_out_baseline(Path(folder, "source"))
+        for seed in range(options.seeds):
+            for name in OPTIONS if seed == 0 else ALTERNATING:
+                source = baseline if name == BASELINE else ROOT
+                result = _run(source, [*OPTIONS[name], "--seed", str(seed)], test)
+                results[name].append(result)
+                print(f"seed {seed}:", *_row(name, [result]), file=sys.stderr)
+    rows = [_row(name, found) for name, found in (results | _published()).items()]
+    head = ["recipe", "test accuracy, by seed", "mean ± deviation", "seconds"]
+    text = table([*head, "98 % on validation after", "memory"], rows)
+    publish("recipes", text, verdicts(_goals(results)), describe(), write=options.write)
+
+
+def _run(source: Path, options: Sequence[str], test: LabelledImages) -> Result:
+    """Run the trainer of a source folder, and measure the version that it publishes."""
+    with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "trainer", "--model-dir", f"{folder}/models"]
-        command += ["--checkpoint-dir", f"{folder}/checkpoints", "--metrics", str(metrics)]
+        command += ["--checkpoint-dir", f"{folder}/checkpoints", "--metrics", "/dev/stdout"]
+        command += ["--data-dir", str(Path(os.environ["DATA_DIR"]).resolve())]
         start = time.monotonic()
-        process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, *options], cwd=source, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout
+        seconds_to_98 = inf
+        for line in process.stdout:  # log lines, and after each epoch one of JSON
+            if line.startswith("{") and json.loads(line)["validation_accuracy"] >= 0.98:
+                seconds_to_98 = min(seconds_to_98, time.monotonic() - start)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             sys.exit(f"the trainer failed with exit code {process.returncode}")
-        epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
         (model_folder,) = Path(folder, "models").iterdir()
         model = ModelRepository(model_folder.parent).load(model_folder.name).model
     accuracy = measure(answer_all(model.predict, test), test.labels)["accuracy"]
-    to_98 = [epoch["seconds"] for epoch in epochs if epoch["validation_accuracy"] >= 0.98]
-    return Result(accuracy, seconds, min(to_98, default=None), usage.ru_maxrss * 1024 / 1e6)
+    return Result(accuracy, seconds, seconds_to_98, usage.ru_maxrss * 1024 / 1e6)
+
+
+def _published() -> dict[str, list[Result]]:
+    """Return the recorded results of the versions in the repository."""
+    repository = ModelRepository(ROOT / "models")
+    results = {}
+    for version in repository.versions("mnist"):
+        found = repository.load("mnist", version).manifest.provenance
+        name = f"mnist/{version} ({found['recipe']['name']})"
+        accuracy = found["metrics"]["test"]["accuracy"]
+        results[name] = [Result(accuracy, found["training"]["seconds"])]
+    return results
+
+
+def _goals(results: dict[str, list[Result]]) -> list[Goal]:
+    to_98 = median(result.seconds_to_98 for result in results[QUICK])
+    accuracy = 100 * mean(result.accuracy for result in results[DEFAULT])
+    pairs = zip(results[DEFAULT], results[BASELINE], strict=True)
+    ratio = median(new.seconds / old.seconds for new, old in pairs)
+    return [
+        Goal(f"{QUICK}: seconds from process start to 98 % on validation", to_98, 5),
+        Goal(f"{DEFAULT}: test accuracy in percent, mean of seeds", accuracy, 99.35, at_least=True),
+        Goal(f"seconds: {DEFAULT} / {BASELINE}", ratio, 0.65),
+    ]
 
 
 def _row(name: str, results: list[Result]) -> list[str]:
     accuracies = [result.accuracy for result in results]
-    reached = [r.seconds_to_98 for r in results if r.seconds_to_98 is not None]
+    to_98 = mean(result.seconds_to_98 for result in results)
     sizes = [result.megabytes for result in results if result.megabytes is not None]
     spread = f" ± {stdev(accuracies):.2%}" if len(accuracies) > 1 else ""
     return [
@@ -88,7 +124,7 @@ def _row(name: str, results: list[Result]) -> list[str]:
         ", ".join(f"{accuracy:.2%}" for accuracy in accuracies),
         f"{mean(accuracies):.2%}{spread}",
         f"{mean(result.seconds for result in results):,.0f}",
-        f"{mean(reached):.1f} s" if reached else "-",
+        f"{to_98:.1f} s" if to_98 < inf else "-",
         f"{max(sizes):.0f} MB" if sizes else "-",
     ]
 

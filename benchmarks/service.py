@@ -38,7 +38,7 @@ from benchmarks.contenders import (
 )
 from benchmarks.limits import FORWARD, PARSE_AND_FORWARD, limit
 from benchmarks.load import LoadError, Throughput, closed_loop
-from benchmarks.machine import ROOT, describe, load_real_mnist
+from benchmarks.machine import ONE_THREAD, ROOT, describe, load_real_mnist
 from benchmarks.protocols import PREDICT
 from benchmarks.report import Goal, Rounds, arguments, publish, table, verdicts
 from nncore.repository import ModelRepository
@@ -48,7 +48,6 @@ from tests.support.server import ServerError, Service, launched, serve, wait_unt
 
 # One worker per core, and no threads beside it, for all servers.
 _WORKERS = 2
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _TOLERANCE = 1e-4
 _START_SECONDS = 60
 _SETTLE_SECONDS = 0.1
