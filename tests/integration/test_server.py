@@ -157,6 +157,12 @@ def test_malformed_http_gets_an_error_and_ends_the_connection(
     assert "Traceback" not in service.log.read_text()
 
 
+def test_header_fields_of_eight_kilobytes_are_accepted(service: Service) -> None:
+    with service.open_socket() as client:
+        client.sendall(HEALTH[:-2] + b"Authorization: Bearer %s\r\n\r\n" % (b"x" * 8000))
+        assert read_response(client)[0] == 200
+
+
 def test_a_head_of_fifty_megabytes_takes_no_memory(service: Service) -> None:
     before = max(map(peak_megabytes, service.workers))
     for piece in (b"x" * 2**20, b"x: y\r\n" * 2**17):
