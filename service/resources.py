@@ -61,7 +61,9 @@ class MemoryGrowth:
         """Update `is_too_large`; if it has grown too much, free memory that is no longer used."""
         self.is_too_large = _resident_bytes() > self._max_bytes
         if self.is_too_large:
-            _release_memory()
+            gc.collect()
+            with suppress(AttributeError, OSError):  # only GNU's C library has this function
+                ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident_bytes() -> int:
@@ -69,13 +71,6 @@ def _resident_bytes() -> int:
     with suppress(OSError):
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     return 0
-
-
-def _release_memory() -> None:
-    """Return memory that is no longer used to the system; otherwise the heap keeps it."""
-    gc.collect()
-    with suppress(AttributeError, OSError):  # other C libraries than GNU's have no such function
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _number(version_2: Path, version_1: Path, position: int = 0) -> float | None:
