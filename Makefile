@@ -26,8 +26,10 @@ lint: .venv/dev.installed ## check style and types
 test: .venv/dev.installed ## run the fast tests; some of them: ARGS="tests/nncore -k softmax"
 	$(BIN)/pytest --numprocesses auto $(ARGS)
 
-test-all: .venv/dev.installed .venv-bench/installed .venv-tools/installed ## run the fast and the slow tests; DATA_DIR=folder with MNIST
+test-all: .venv/dev.installed .venv-bench/installed .venv-tools/installed ## run all tests, in containers too where Docker runs; DATA_DIR=folder with MNIST
 	$(BIN)/pytest --numprocesses auto -m "not stress" $(ARGS)
+	@if docker info >/dev/null 2>&1; then .ci/containers; \
+		else echo "SKIPPED: the containers, because no container engine answers"; fi
 
 bench: .venv/dev.installed .venv-bench/installed ## write the figures of docs/benchmarks.md, half an hour; DATA_DIR=folder with MNIST
 	$(BIN)/python -m benchmarks $(ARGS)

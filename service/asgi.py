@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from service.app import create_app
+from service.app import create_app, run_every
 from service.errors import RequestError
 from service.middleware import Middleware
 from service.request_body import HeldBytes, Receive, RequestBody
@@ -33,11 +33,15 @@ Send = Callable[[Message], Awaitable[None]]
 # Status, headers and body.
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
+_MEMORY_CHECK_SECONDS = 0.1
+
 
 def create_asgi_app() -> Bridge:
     """Return the application that gunicorn serves, with the settings of the environment."""
     app = create_app()
-    return Bridge(app.extensions["nodestack.middleware"], app.extensions["nodestack.settings"])
+    bridge = Bridge(app.extensions["nodestack.middleware"], app.extensions["nodestack.settings"])
+    run_every(_MEMORY_CHECK_SECONDS, bridge.memory.check)
+    return bridge
 
 
 class Bridge:
@@ -46,13 +50,16 @@ class Bridge:
     Args:
         application: The Flask application in its middleware.
         settings: The largest body and the longest wait.
+
+    Attributes:
+        memory: Whether responses close their connections.
     """
 
     def __init__(self, application: Middleware, settings: Settings) -> None:
         self._application = application
         self._max_body_bytes = settings.max_body_bytes
         self._held_bytes = HeldBytes()
-        self._memory = MemoryGrowth()
+        self.memory = MemoryGrowth()
         self._computing = RequestQueue[Response](settings.max_queue_seconds)
         self._pictures = RequestQueue[Response](settings.max_queue_seconds, "pictures")
         self._files = RequestQueue[Response](settings.max_queue_seconds, "files")
@@ -82,7 +89,7 @@ class Bridge:
         self._held_bytes.count += len(response[2])
         try:
             # gunicorn sends the head with the first part of the body, so an empty one cannot close.
-            await _send(send, *response, close=self._memory.is_too_large() and response[2] != b"")
+            await _send(send, *response, close=self.memory.is_too_large and response[2] != b"")
         finally:
             self._held_bytes.count -= len(response[2])
         if error is not None:

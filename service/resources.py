@@ -13,9 +13,8 @@ _STATM = Path("/proc/self/statm")
 # A worker with the shipped model takes about 70 MB; the master process and a margin come on top.
 _WORKER_BYTES = 128 * 2**20
 MAX_DEFAULT_WORKERS = 8
-# A worker reads its memory once in so many requests, which takes 10 us. Without a limit, 64
-# connections with endless pipelined requests take a worker to 640 MB.
-_REQUESTS_PER_CHECK, _MAX_GROWTH_BYTES = 16, 80 * 2**20
+# Without a limit, 64 connections with endless pipelined requests take a worker to 640 MB.
+_MAX_GROWTH_BYTES = 80 * 2**20
 
 
 def default_workers(cgroup: Path = _CGROUP) -> int:
@@ -41,25 +40,30 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
 
 
 class MemoryGrowth:
-    """How much the memory of this process has grown since its start.
+    """Whether the memory of this process has grown too much since its start.
 
-    gunicorn reads ahead on each connection while it answers pipelined requests, and bounds neither
-    that nor its sum over connections. Closing a connection frees what was read.
+    gunicorn reads ahead on each connection, and bounds neither that nor its sum over connections.
+    Closing a connection frees what was read, but as a reference cycle, which Python's garbage
+    collector may find much later.
+
+    Args:
+        max_bytes: The largest growth.
+
+    Attributes:
+        is_too_large: Whether connections must be closed to free memory.
     """
 
-    def __init__(self) -> None:
-        self._max_bytes = _resident_bytes() + _MAX_GROWTH_BYTES
-        self._requests = 0
-        self._is_too_large = False
+    def __init__(self, max_bytes: int = _MAX_GROWTH_BYTES) -> None:
+        self._max_bytes = _resident_bytes() + max_bytes
+        self.is_too_large = False
 
-    def is_too_large(self) -> bool:
-        """Count a request; return whether its connection must be closed to free memory."""
-        self._requests += 1
-        if self._requests % _REQUESTS_PER_CHECK == 0:
-            self._is_too_large = _resident_bytes() > self._max_bytes
-            if self._is_too_large:
-                _release_memory()
-        return self._is_too_large
+    def check(self) -> None:
+        """Update `is_too_large`; if it has grown too much, free memory that is no longer used."""
+        self.is_too_large = _resident_bytes() > self._max_bytes
+        if self.is_too_large:
+            gc.collect()
+            with suppress(AttributeError, OSError):  # only GNU's C library has this function
+                ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident_bytes() -> int:
@@ -67,13 +71,6 @@ def _resident_bytes() -> int:
     with suppress(OSError):
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     return 0
-
-
-def _release_memory() -> None:
-    """Return memory that is no longer used to the system; otherwise the heap keeps it."""
-    gc.collect()
-    with suppress(AttributeError, OSError):  # other C libraries than GNU's have no such function
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _number(version_2: Path, version_1: Path, position: int = 0) -> float | None:

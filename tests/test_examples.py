@@ -1,5 +1,7 @@
 """The examples run; the linear regression reproduces the figures of the notebook."""
 
+import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +15,11 @@ from tests.support.server import ROOT, running
 from trainer.synthetic import generate_digits
 
 
-def run(example: str, *arguments: object) -> list[str]:
+def run(example: str, *arguments: object, **variables: str) -> list[str]:
     """Run an example and return the lines that it prints."""
     command = [sys.executable, "-m", f"examples.{example}", *map(str, arguments)]
-    return subprocess.check_output(command, cwd=ROOT, text=True, timeout=60).splitlines()
+    env = {**os.environ, **variables}
+    return subprocess.check_output(command, cwd=ROOT, env=env, text=True, timeout=60).splitlines()
 
 
 @pytest.mark.usefixtures("seed_numpy")
@@ -42,9 +45,10 @@ def test_linear_regression_prints_its_epochs_and_draws_its_loss_curve(tmp_path: 
 def test_mnist_from_nncore_learns(tmp_path: Path) -> None:
     for split, count in (("train", 1000), ("t10k", 200)):
         images, labels = generate_digits(count, seed=count)
-        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(images))
-        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
-    lines = run("mnist_from_nncore", tmp_path)
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            content = gzip.compress(idx_bytes(array))
+            (tmp_path / f"{split}-{name}-ubyte.gz").write_bytes(content)
+    lines = run("mnist_from_nncore", DATA_DIR=str(tmp_path))
     assert lines[-2] == "[Epoch 10]Evaluating"
     accuracy = float(lines[-1].rpartition("valid acc ")[2].rstrip("%"))
     assert accuracy > 60

@@ -133,6 +133,14 @@ def test_a_rejected_body_is_never_parsed_as_a_request(service: Service) -> None:
     assert "smuggled" not in service.log.read_text()
 
 
+def test_a_connection_is_closed_if_a_rejected_body_does_not_arrive(service: Service) -> None:
+    """Regression: after 60 s, the next request on the connection lost its first bytes."""
+    with service.open_socket() as client:
+        client.sendall(POST + b"Content-Length: %d\r\n\r\nbegin" % (2 * MAX_BODY_BYTES))
+        assert read_response(client)[0] == 413
+        assert client.recv(1) == b""
+
+
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
@@ -155,6 +163,12 @@ def test_malformed_http_gets_an_error_and_ends_the_connection(
         with suppress(ConnectionError):
             assert client.recv(2**16) == b""
     assert "Traceback" not in service.log.read_text()
+
+
+def test_header_fields_of_eight_kilobytes_are_accepted(service: Service) -> None:
+    with service.open_socket() as client:
+        client.sendall(HEALTH[:-2] + b"Authorization: Bearer %s\r\n\r\n" % (b"x" * 8000))
+        assert read_response(client)[0] == 200
 
 
 def test_a_head_of_fifty_megabytes_takes_no_memory(service: Service) -> None:

@@ -12,6 +12,7 @@ import pytest
 from nncore import Predictor, scale_pixels
 from nncore.repository import PublishedModel
 from service.asgi import create_asgi_app
+from service.resources import MemoryGrowth
 from tests.service.conftest import check_probabilities
 
 IMAGE = json.dumps({"pixels": [7] * 784}).encode()
@@ -168,19 +169,16 @@ def test_a_worker_full_of_unread_responses_accepts_no_request(bridge: Any) -> No
     assert asyncio.run(run()) == [503, 200, 200]
 
 
-@pytest.mark.usefixtures("bridge")
-def test_connections_are_closed_while_the_memory_has_grown_too_much(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("service.resources._MAX_GROWTH_BYTES", -(2**40))
-    monkeypatch.setattr("service.resources._REQUESTS_PER_CHECK", 1)
-    exchange = Exchange(create_asgi_app(), *chunks(IMAGE))
+def test_connections_are_closed_while_the_memory_has_grown_too_much(bridge: Any) -> None:
+    bridge.memory = MemoryGrowth(max_bytes=-(2**40))
+    bridge.memory.check()
+    exchange = Exchange(bridge, *chunks(IMAGE))
     with pytest.raises(asyncio.CancelledError):  # for which gunicorn closes the connection
         asyncio.run(exchange.run())
     assert exchange.sent[0]["status"] == 200
     assert (b"connection", b"close") in exchange.sent[0]["headers"]
     assert len(exchange.document["predictions"]) == 1
 
-    empty = Exchange(exchange.bridge, path="/health/live", method="HEAD")
+    empty = Exchange(bridge, path="/health/live", method="HEAD")
     assert asyncio.run(empty.run()) == 200
     assert empty.sent[1]["more_body"] is False

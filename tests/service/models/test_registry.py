@@ -72,17 +72,21 @@ def test_the_least_recently_used_version_is_dropped_without_holding_up_the_other
         assert second.result().version == 2
 
 
+@pytest.mark.parametrize(("versions", "current"), [([], None), ([1], 1)])
 def test_without_reloading_no_request_loads_a_new_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: list[int], current: int | None
 ) -> None:
-    publish(tmp_path)
+    """Regression: without a model, every health check loaded the new version and dropped it."""
+    for _ in versions:
+        publish(tmp_path)
     client = make_app(Settings(model_dir=str(tmp_path), reload_seconds=0)).test_client()
     load = Mock()
     monkeypatch.setattr(ModelRepository, "load", load)
     publish(tmp_path)
-    for path in ("/health/ready", "/v2/health/ready", "/models", "/health"):
-        assert client.get(path).status_code == 200
-    assert client.get("/health").get_json()["version"] == 1
+    for path in ("/health/ready", "/v2/health/ready", "/health"):
+        assert client.get(path).status_code == (200 if current else 503)
+    assert client.get("/models").status_code == 200
+    assert client.get("/health").get_json().get("version") == current
     assert client.get("/v1/models/mnist/versions/2").status_code == 404
     load.assert_not_called()
 
