@@ -21,8 +21,7 @@ class ReLU(Activation):
 
     def backwards(self, g: Any) -> None:
         """Pass the gradient where the input was positive; the derivative at 0 is taken as 0."""
-        self.input_grad = np.sign(self.ans)
-        self.input_grad *= g
+        self.input_grad = g * (self.ans > 0)
 
 
 def softmax(logits: Array) -> Array:

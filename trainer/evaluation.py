@@ -11,7 +11,6 @@ from trainer.labelled_images import ImageData, LabelledImages
 from trainer.measurement import answer_all, described, measure
 from trainer.mnist import MNIST, is_mnist
 from trainer.progress import log
-from trainer.report import make_report
 from trainer.sources import SYNTHETIC, load_dataset
 from trainer.versions import load_version
 
@@ -65,6 +64,8 @@ def evaluate_version(job: EvaluationJob) -> dict[str, Any]:
             "metrics": {"test": metrics},
             "dataset": {"name": data.name, "digests": dict(data.digests)},
         }
+        from trainer.report import make_report  # only a report needs matplotlib
+
         report = make_report(
             f"{title} on {data.name}",
             published.model,

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from nncore.repository import ModelRepository, PublishedModel
 from trainer.augmentation import Augmentation, applies_to
@@ -16,7 +16,6 @@ from trainer.checkpoint import RunFolder
 from trainer.distillation import Teachers
 from trainer.epoch_logs import EpochLog, JsonLinesLog, TensorBoardLog
 from trainer.errors import TrainerError
-from trainer.figures import draw_deformations
 from trainer.fit import fit
 from trainer.history import EpochRecord
 from trainer.labelled_images import ImageData, LabelledImages
@@ -25,10 +24,12 @@ from trainer.memory import keep_freed_memory
 from trainer.mnist import MNIST
 from trainer.progress import log
 from trainer.recipe import Recipe
-from trainer.report import make_report
 from trainer.signals import TerminatedError, handled_by
 from trainer.sources import load_dataset
 from trainer.training_state import TrainingState
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 VALIDATION_SHARE = 1 / 12  # 5,000 of MNIST's 60,000
 TEST_SHARE = 1 / 10  # of a data set without test images
@@ -257,6 +258,8 @@ def _publish(
         },
         "calibration": {"temperature": temperature},
     }
+    from trainer.report import make_report  # importing matplotlib takes longer than an epoch
+
     report = make_report(
         name,
         model,
@@ -301,7 +304,7 @@ def _publish(
         return published
 
 
-def _draw_deformations(job: Job, train: LabelledImages) -> Figure | None:
+def _draw_deformations(job: Job, train: LabelledImages) -> "Figure | None":
     """Draw one image of each of the first ten classes and deformed copies of it."""
     shape = train.images.shape[1:]
     if job.recipe.augmentation is None or not applies_to(shape):
@@ -313,4 +316,6 @@ def _draw_deformations(job: Job, train: LabelledImages) -> Figure | None:
         np.concatenate([augmentation(image[None]) for image in originals]).reshape(originals.shape)
         for _ in range(_DEFORMED_COPIES)
     ]
+    from trainer.figures import draw_deformations
+
     return draw_deformations(originals, copies)

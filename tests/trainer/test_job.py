@@ -36,7 +36,7 @@ TEST = toy_problem(45, seed=9)
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip drawing the report, which takes seconds."""
-    monkeypatch.setattr(module, "make_report", lambda *_, **__: {"README.md": b"# a card"})
+    monkeypatch.setattr("trainer.report.make_report", lambda *_, **__: {"README.md": b"# a card"})
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_every_image_is_in_one_split_and_no_split_is_empty(
         return {}
 
     monkeypatch.setattr(module, "fit", watch_fit)
-    monkeypatch.setattr(module, "make_report", watch_report)
+    monkeypatch.setattr("trainer.report.make_report", watch_report)
     images = np.arange(count, dtype=np.uint8).reshape(count, 1, 1)
     dataset = save_npz(tmp_path / "x.npz", images=images, labels=np.arange(count) % 3)
     job = replace(job, dataset=str(dataset), num_classes=3)
