@@ -12,7 +12,7 @@ from nncore.linear import FrozenLinear, LinearLayer, kaiming_init
 from nncore.losses import MSE, DistillationLoss, Loss, NLLLoss, SoftmaxCrossEntropy
 from nncore.model import FCModel
 from nncore.node import Node
-from nncore.notebook import EpochResult, Softmax, train_one_epoch
+from nncore.notebook import Softmax, train_one_epoch
 from nncore.optimizers import SGD, NesterovSGD, Optimizer
 from nncore.predictor import Predictor
 from nncore.training import Evaluation, evaluate, get_accuracy, train_epoch, train_step
@@ -24,7 +24,6 @@ __all__ = [
     "Activation",
     "Dataset",
     "DistillationLoss",
-    "EpochResult",
     "Evaluation",
     "FCModel",
     "FrozenLinear",

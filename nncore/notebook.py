@@ -1,7 +1,6 @@
 """What only the notebook's cells need: softmax's gradient in two forms, an epoch that prints."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,14 +31,6 @@ class Softmax(activations.Softmax):
         self.backwards(g)
 
 
-@dataclass(frozen=True)
-class EpochResult:
-    """The mean training loss per sample, and the validation at the end of the epoch."""
-
-    training_loss: float
-    validation: Evaluation
-
-
 def train_one_epoch(
     model: FCModel,
     train: Dataset,
@@ -47,8 +38,8 @@ def train_one_epoch(
     optimizer: Optimizer,
     args: Mapping[str, int],
     label: str = "",
-) -> EpochResult:
-    """Train for an epoch, evaluate on `valid` and print the results.
+) -> tuple[float, Evaluation]:
+    """Train for an epoch, evaluate on `valid`, print and return the training loss and the result.
 
     Args:
         model: Changed in place.
@@ -66,4 +57,4 @@ def train_one_epoch(
         f"Training loss {training_loss:.4f}, valid loss {validation.loss:.4f}, "
         f"valid acc {validation.accuracy:.2%}"
     )
-    return EpochResult(training_loss, validation)
+    return training_loss, validation

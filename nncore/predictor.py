@@ -17,14 +17,9 @@ from nncore.types import Array
 class Predictor:
     """A chain of nodes from images to class probabilities, safe in any number of threads.
 
-    Args:
-        layers: The nodes in forward order; a chain that ends in logits needs no `Softmax`.
-        input_shape: The shape of one image, or its number of pixels.
-        dtype: The dtype of the arrays in the chain.
-
     Attributes:
-        layers: The nodes in forward order.
-        input_shape: The shape of one image.
+        layers: The nodes in forward order; a chain that ends in logits needs no `Softmax`.
+        input_shape: The shape of one image; the constructor also takes its number of pixels.
         dtype: The dtype of the arrays in the chain.
 
     Raises:

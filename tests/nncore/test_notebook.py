@@ -68,5 +68,5 @@ def test_the_training_loop_of_the_notebook(
     assert [line for line in printed if line.startswith("[")] == [
         f"[Epoch {epoch}]{phase}" for epoch in (1, 2, 3) for phase in ("Training", "Evaluating")
     ]
-    assert results[-1].training_loss < results[0].training_loss
-    assert results[-1].validation.total == 50
+    assert results[-1][0] < results[0][0]
+    assert results[-1][1].total == 50

@@ -94,10 +94,12 @@ def test_an_epoch_returns_the_mean_loss_of_each_batch_before_its_update(
 def test_train_one_epoch_trains_evaluates_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
     model, alone, valid = small_model(), small_model(), random_data(7, 2)
     args = {"batch_size": BATCH_SIZE}
-    result = train_one_epoch(model, random_data(), valid, SGD(0.1), args, "Epoch 3")
-    assert result.training_loss == train_epoch(alone, random_data(), SGD(0.1), BATCH_SIZE)
-    assert result.validation == evaluate(alone, valid) == evaluate(model, valid)
-    assert f"{result.training_loss:.4f}" in capsys.readouterr().out.splitlines()[-1]
+    training_loss, validation = train_one_epoch(
+        model, random_data(), valid, SGD(0.1), args, "Epoch 3"
+    )
+    assert training_loss == train_epoch(alone, random_data(), SGD(0.1), BATCH_SIZE)
+    assert validation == evaluate(alone, valid) == evaluate(model, valid)
+    assert f"{training_loss:.4f}" in capsys.readouterr().out.splitlines()[-1]
 
 
 @both_losses

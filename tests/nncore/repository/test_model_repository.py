@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from nncore import FCModel, scale_pixels
+from nncore import FCModel, LinearLayer, scale_pixels
 from nncore.repository import (
     DamagedVersionError,
     ModelRepository,
@@ -68,6 +68,16 @@ def test_a_published_version_loads_as_the_same_network(repository: ModelReposito
     loaded = repository.load("digits")
     x = scale_pixels(images(7))
     np.testing.assert_array_equal(loaded.model.predict(x), small_model(3).predict(x))
+
+
+def test_loading_draws_no_random_weights(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(repository)
+    for function in ("kaiming_init", "randn"):
+        monkeypatch.setattr(f"nncore.linear.{function}", Mock(side_effect=AssertionError))
+    monkeypatch.setattr(LinearLayer.__init__, "__defaults__", (False, None))
+    repository.load("digits")
 
 
 def test_the_manifest_describes_the_version(version: Path) -> None:
