@@ -60,7 +60,7 @@ def main() -> None:
             [[name, *(f"{r.median(name):,.0f}" for r in figures.values())] for name in names],
         ),
         verdicts(goal for size, rounds in figures.items() for goal in _goals(size, rounds)),
-        describe(["gunicorn", "flask"]),
+        describe(["gunicorn", "uvloop", "flask"]),
         write=options.write,
     )
 

@@ -104,7 +104,7 @@ def main() -> None:
         f"p50 and p99 are those at {rate:.0f} requests/s of one image.",
         verdicts(_goals(figures, starts)),
         "\n".join(f"{name} is not measured: {why}." for name, why in bench.absent.items()),
-        describe(["gunicorn", "flask"], PACKAGES),
+        describe(["gunicorn", "uvloop", "flask"], PACKAGES),
         write=options.write,
     )
 

@@ -33,11 +33,11 @@ workers = _settings.workers
 # Compared with uvicorn's worker in docs/design.md.
 worker_class = "asgi"
 asgi_lifespan = "off"
-# uvloop accepts one connection in each pass of the loop, so that new ones wait for seconds under
-# load, and it needs as much CPU time (docs/design.md).
-asgi_loop = "asyncio"
+# It accepts one connection in each pass of the loop, and asyncio's own as many as wait: then one
+# worker gets all connections of a client (docs/design.md).
+asgi_loop = "uvloop"
 forwarded_allow_ips = ",".join(map(str, _settings.forwarded_allow_ips))
-# asyncio listens again with a backlog of 100; clients that find it full wait for seconds.
+# uvloop listens again with a backlog of 100; clients that find it full wait for seconds.
 backlog = 2048
 # On a busy machine that happens late, hence three times.
 _LISTEN_AGAIN_SECONDS = (0.1, 1, 5)

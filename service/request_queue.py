@@ -24,7 +24,7 @@ _MAX_TOGETHER, _MAX_BYTES_TOGETHER = 16, 64 * 2**10
 # but at most so many seconds at a time, for which health checks wait.
 _COMPUTING_SHARE, _MAX_SECONDS_TOGETHER = 4, 0.05
 # Then the event loop makes so many passes, enough to accept a connection and answer a health check,
-# unless they take longer than this.
+# and more while requests arrive (uvloop accepts one connection in each), but for at most this long.
 _PASSES, _MAX_SECONDS_BETWEEN = 4, 0.02
 
 
@@ -62,12 +62,14 @@ class RequestQueue(Generic[T]):
         self._executor = ThreadPoolExecutor(1, thread) if thread else None
         self._queue: deque[_Waiting[T]] = deque()
         self._scheduled = False
+        self._has_arrived = False  # a request, since the last pass of the event loop
         self._waiting = 0
         self._since = 0.0  # when the event loop began with other things
         self._seconds_per_request = 0.0
 
     def rejection(self) -> RequestError | None:
         """Return the error for a request that would wait too long (503); None if it would not."""
+        self._has_arrived = True
         if self._waiting * self._seconds_per_request <= self._max_seconds:
             return None
         return RequestError(
@@ -121,6 +123,8 @@ class RequestQueue(Generic[T]):
 
     def _run_next_after(self, passes: int) -> None:
         """Let the loop read what has arrived, and answer what need not wait, so many times."""
+        if self._has_arrived:
+            passes, self._has_arrived = _PASSES, False
         enough = not passes or time.monotonic() - self._since > _MAX_SECONDS_BETWEEN
         later = self._run_next if enough else partial(self._run_next_after, passes - 1)
         asyncio.get_running_loop().call_soon(later)
