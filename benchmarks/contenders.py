@@ -1,6 +1,8 @@
 """The servers that `benchmarks.service` compares: how each is started and asked."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.machine import BASELINE_COMMIT, PEERS, ROOT, check_out_baseline
 from benchmarks.protocols import LISTS, PREDICT, V2_BINARY, V2_JSON, Protocol
+from nncore.repository import MANIFEST_FILE, WEIGHTS_FILE, ModelRepository
 from tests.support.server import COMMAND
 
 OURS, BINARY, EMPTY = "Nodestack", "Nodestack, binary tensors", "an empty Flask route"
@@ -104,6 +107,18 @@ def contenders(folder: Path, onnx_file: Path, workers: int) -> dict[str, Contend
     }
 
 
+def _publish_for_baseline(version: Path) -> None:
+    """Replace a version of the baseline by the newest network, in format 1 of `model.json`."""
+    repository = ModelRepository(ROOT / "models")
+    network = repository.load("mnist")
+    newest = repository.root / "mnist" / str(network.manifest.version)
+    document = json.loads((newest / MANIFEST_FILE).read_text())
+    document.pop("members_sha256")
+    document |= {"format_version": 1, "version": 1, "layers": list(network.model.layer_sizes)}
+    (version / MANIFEST_FILE).write_text(json.dumps(document))
+    shutil.copyfile(newest / WEIGHTS_FILE, version / WEIGHTS_FILE)
+
+
 def baseline(folder: Path) -> Contender:
     """Check out and install the commit that the CPU time is compared with; it has one worker.
 
@@ -111,6 +126,7 @@ def baseline(folder: Path) -> Contender:
         subprocess.CalledProcessError: The history or a package is not available.
     """
     source, environment = check_out_baseline(folder / "source"), folder / "environment"
+    _publish_for_baseline(source / "models" / "mnist" / "1")
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     requirements = str(source / "requirements" / "service.txt")
     pip = (str(environment / "bin" / "pip"), "install", "--quiet")

@@ -84,7 +84,7 @@ def _run(source: Path, options: Sequence[str], test: LabelledImages) -> Result:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             sys.exit(f"the trainer failed with exit code {process.returncode}")
-        (model_folder,) = Path(folder, "models").iterdir()
+        (model_folder,) = Path(folder, "models").glob("[!.]*")  # without the lock file
         model = ModelRepository(model_folder.parent).load(model_folder.name).model
     accuracy = measure(answer_all(model.predict, test), test.labels)["accuracy"]
     return Result(accuracy, seconds, seconds_to_98, usage.ru_maxrss * 1024 / 1e6)
