@@ -98,6 +98,20 @@ def test_forward_apply_and_predict_agree_for_flat_and_shaped_images(
 
 
 @both_losses
+def test_a_frozen_model_predicts_the_same_from_its_own_parameters(loss: type[Loss]) -> None:
+    rng = np.random.default_rng(0)
+    model = FCModel(400, (300,), 3, loss=loss(), rng=rng)
+    images, labels = rng.random((5, 400), np.float32), np.array([0, 1, 2, 0, 1])
+    images[:, rng.random(400) < 0.8] = 0
+    predicted, attributed = model.predict(images), model.attribute(images, labels)
+    frozen = model.freeze()
+    for value in model.state_dict().values():
+        value[...] = 0
+    np.testing.assert_allclose(frozen.predict(images), predicted, rtol=1e-5)
+    np.testing.assert_allclose(frozen.attribute(images, labels), attributed, rtol=1e-4, atol=1e-6)
+
+
+@both_losses
 @pytest.mark.parametrize(
     "call",
     [
