@@ -57,10 +57,16 @@ class TrainingState:
 
     @property
     def best_epoch(self) -> int:
-        """The number of the first epoch with the lowest validation loss; 0 before the first."""
+        """The number of the epoch with the lowest validation loss; 0 before the first.
+
+        Each loss is the mean over the last tenth of the epochs up to it: on 5,000 images it
+        fluctuates from epoch to epoch, so that the lowest of hundreds is chance.
+        """
         if not self.history:
             return 0
-        return min(self.history, key=lambda record: record.validation_loss).epoch
+        losses = [record.validation_loss for record in self.history]
+        ends = range(1, len(losses) + 1)
+        return 1 + int(np.argmin([np.mean(losses[end - max(1, end // 10) : end]) for end in ends]))
 
     def add(self, record: EpochRecord) -> None:
         """Add a completed epoch, and copy the weights if it is the best so far."""

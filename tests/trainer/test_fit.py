@@ -136,6 +136,17 @@ def test_the_best_epoch_is_the_first_of_lowest_validation_loss() -> None:
     assert (state.model.state_dict()["0.weight"] == 2).all()
 
 
+def test_one_low_loss_among_many_epochs_is_chance() -> None:
+    state = begin()
+    for epoch in range(1, 101):
+        loss = 0.1 if epoch == 40 else 1 - epoch / 200
+        state.history.append(EpochRecord(epoch, 0.1, 1.0, loss, 0.5, 1.0, 1.0))
+    assert state.best_epoch == 100
+    for epoch in range(101, 151):  # then it overfits
+        state.history.append(EpochRecord(epoch, 0.1, 1.0, epoch / 100, 0.5, 1.0, 1.0))
+    assert 95 <= state.best_epoch <= 100
+
+
 def test_early_stopping_ends_the_training_and_keeps_the_best_weights(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
