@@ -11,6 +11,7 @@ The peers run in `.venv-bench`.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,7 +50,7 @@ GOALS = {
 RECIPE_GOALS = {GROUPS: {AUGMENTED.batch_size: 2}}
 # Below these the trainer has become slow, and the command fails.
 FLOORS = {TORCH: dict.fromkeys((64, 128, 256), 0.95), LIMIT: dict.fromkeys(BATCHES[1:], 0.55)}
-_SETTLE_SECONDS = 0.05  # the threads of the previous contestant may still spin
+_SETTLE_SECONDS = 0.2  # our own threads may still spin
 
 # Trains with batches of a size for a number of steps; returns the seconds.
 Contestant = Callable[[int, int], float]
@@ -188,8 +189,11 @@ def _peers(images: Array, labels: Array) -> Iterator[Callable[[str], Contestant]
     def request(**request: Any) -> float:
         assert process.stdin
         assert process.stdout
+        process.send_signal(signal.SIGCONT)
         print(json.dumps(request), file=process.stdin, flush=True)
-        return float(process.stdout.readline())
+        answer = float(process.stdout.readline())
+        process.send_signal(signal.SIGSTOP)  # otherwise its threads spin while others are measured
+        return answer
 
     def contestant(peer: str) -> Contestant:
         return lambda batch, steps: request(peer=peer, batch=batch, steps=steps)
@@ -208,6 +212,7 @@ def _peers(images: Array, labels: Array) -> Iterator[Callable[[str], Contestant]
             )
         yield contestant
     finally:
+        process.send_signal(signal.SIGCONT)
         process.communicate()
 
 

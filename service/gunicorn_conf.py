@@ -34,7 +34,7 @@ workers = _settings.workers
 worker_class = "asgi"
 asgi_lifespan = "off"
 # It accepts one connection in each pass of the loop, and asyncio's own as many as wait: then one
-# worker gets all connections of a client (docs/design.md).
+# worker may get all connections of a client (docs/design.md).
 asgi_loop = "uvloop"
 forwarded_allow_ips = ",".join(map(str, _settings.forwarded_allow_ips))
 # uvloop listens again with a backlog of 100; clients that find it full wait for seconds.
@@ -61,8 +61,14 @@ control_socket_disable = True
 
 loglevel = _settings.log_level
 errorlog = "-"
-# A client that takes no response is disconnected after this; accepted connections inherit it.
-_UNREAD_RESPONSE_MILLISECONDS = 20_000
+_SOCKET_OPTIONS = {
+    # A client that takes no response is disconnected after so many milliseconds; accepted
+    # connections inherit it.
+    "TCP_USER_TIMEOUT": 20_000,
+    # A connection is accepted when it has sent something, or after so many seconds. Otherwise the
+    # worker that wakes first accepts all connections of a client before the first request arrives.
+    "TCP_DEFER_ACCEPT": 1,
+}
 # A background thread that decodes a picture leaves the event loop waiting for at most this; 5 ms
 # is Python's default.
 _SWITCH_SECONDS = 0.001
@@ -86,11 +92,10 @@ def on_reload(_server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Set the socket options that gunicorn has no setting for."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        for listener in server.LISTENERS:
-            listener.sock.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_RESPONSE_MILLISECONDS
-            )
+    for listener in server.LISTENERS:
+        for name, value in _SOCKET_OPTIONS.items():
+            if option := getattr(socket, name, None):  # Linux has them
+                listener.sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _listen(listener: socket.socket) -> None:
