@@ -44,9 +44,17 @@ def damages() -> list[Damage]:
         *(partial(_replace, make=make, file=file) for make in file_kinds for file in _FILES),
         # No checksum detects these.
         _forge_weight,
-        *(partial(_forge_manifest, layers=[784, size, 10]) for size in (17, 10**12)),
+        *(partial(_forge_manifest, nodes=_linear_layers(size)) for size in (17, 10**12)),
         partial(_forge_manifest, probes=[]),
         partial(_forge_manifest, version=1),
+    ]
+
+
+def _linear_layers(size: int) -> list[dict[str, Any]]:
+    common = {"type": "LinearLayer", "bias": True}
+    return [
+        {**common, "input_size": 784, "output_size": size},
+        {**common, "input_size": size, "output_size": 10},
     ]
 
 
