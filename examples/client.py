@@ -11,6 +11,5 @@ address = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1:8000"
 connection = HTTPConnection(address, timeout=10)
 headers = {"Content-Type": guess_type(image)[0] or "image/png"}
 connection.request("POST", "/predict", image.read_bytes(), headers)
-answer = json.loads(connection.getresponse().read())
-prediction = answer["predictions"][0]
+prediction = json.loads(connection.getresponse().read())["predictions"][0]
 print(f"{prediction['label']} ({prediction['confidence']:.1%})")
