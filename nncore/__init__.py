@@ -8,7 +8,7 @@ from nncore.activations import Activation, ReLU, softmax
 from nncore.dataset import Dataset
 from nncore.encoding import MAX_PIXEL, one_hot_encode, scale_pixels
 from nncore.graph import Gradients, back_propagate, make_sequential
-from nncore.linear import FrozenLinear, LinearLayer, kaiming_init
+from nncore.linear import LinearLayer, kaiming_init
 from nncore.losses import MSE, DistillationLoss, Loss, NLLLoss, SoftmaxCrossEntropy
 from nncore.model import FCModel
 from nncore.node import Node
@@ -26,7 +26,6 @@ __all__ = [
     "DistillationLoss",
     "Evaluation",
     "FCModel",
-    "FrozenLinear",
     "Gradients",
     "LinearLayer",
     "Loss",

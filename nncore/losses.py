@@ -18,7 +18,7 @@ class Loss(Node):
 
     Attributes:
         takes_logits: Whether `x` are logits; otherwise they are probabilities or any outputs.
-        t: The encoded target of the last `forward`, None before it.
+        t: The encoded target of the last `forward`; None before it, and in losses that take logits.
     """
 
     takes_logits: ClassVar[bool] = False

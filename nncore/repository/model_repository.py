@@ -43,6 +43,11 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _UNFINISHED = ".publishing"
 _LARGEST_HEADER = 1 << 20
 _LARGEST_MANIFEST = 1 << 24
+# What loading a damaged version raises; `Node` itself has no `apply` (NotImplementedError).
+_DAMAGES = (
+    *(OSError, ValueError, TypeError, SafetensorError),
+    *(OverflowError, MemoryError, NotImplementedError),
+)
 
 
 # Size, modification time and inode of each file of a version; zeros for a missing file.
@@ -270,7 +275,7 @@ def _read(folder: Path) -> PublishedModel:
         weights = _read_weights(folder / WEIGHTS_FILE, manifest.sha256, model)
         model.load_state_dict(_tensors(weights))
         check_probes(model, manifest.probes)
-    except (OSError, ValueError, TypeError, OverflowError, MemoryError, SafetensorError) as error:
+    except _DAMAGES as error:
         raise DamagedVersionError(f"{folder.parent.name} {folder.name}: {error}") from error
     return PublishedModel(manifest, model)
 

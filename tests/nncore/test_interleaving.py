@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import nncore
-from nncore import FCModel, FrozenLinear, SoftmaxCrossEntropy
+from nncore import FCModel, SoftmaxCrossEntropy
+from nncore.linear import FrozenLinear
 from nncore.types import Array
 from tests.nncore.interleaving import Interleaving
 

@@ -200,6 +200,16 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no nodes": (members(nodes=[]), "expected at least one node"),
     "other nodes": (members(nodes=linear_and_relu(12, 6, 3)), r"float32 \(6, 12\), got float32"),
     "a node of another kind": (members(nodes=[{"type": "FCModel"}]), "expected a node of nncore"),
+    "an abstract node": (
+        members(
+            nodes=[*linear_and_relu(12, 4), {"type": "Activation"}, *linear_and_relu(4, 3)],
+        ),
+        "Activation must define apply",
+    ),
+    "a frozen node": (
+        members(nodes=[{"type": "FrozenLinear", "w": [1], "b": None}]),
+        "expected a node of nncore",
+    ),
     "an unknown node": (members(nodes=[{"type": "Swish"}]), "expected a node of nncore"),
     "an unknown argument": (members(nodes=[{"type": "ReLU", "slope": 1}]), "unexpected keyword"),
     "huge layer": (members(nodes=linear_and_relu(12, 10**12, 3)), "llocate"),

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from nncore import FrozenLinear
+from nncore.linear import FrozenLinear
 from nncore.repository import ModelRepository, PublishedModel
 from nncore.types import Array
 from service.errors import RequestError
